@@ -1,0 +1,175 @@
+"""`wheelhouse.toml` in, frozen settings out; also the folders a run works in.
+
+Search order of the registry: `--registry`, `WHEELHOUSE_REGISTRY`, the nearest `wheelhouse.toml` upwards of the current
+folder, and last the recipes that come with wheelhouse (then `dist/` and `.wheelhouse/` lie in the current folder).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import pydantic
+
+from wheelhouse.toml import Duration, Strict, load_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BuilderChoice = Literal["auto", "cibuildwheel", "host"]
+Toolchain = Literal["auto", "zig", "system"]
+ENVIRONMENT_REGISTRY = "WHEELHOUSE_REGISTRY"
+FILE_NAME = "wheelhouse.toml"
+
+
+class IndexSettings(Strict):
+    """Where sources and build requirements come from."""
+
+    url: str | None = None
+    """Simple API root (PEP 503/691). Default: `UV_DEFAULT_INDEX`, `PIP_INDEX_URL`, then PyPI."""
+
+
+class TargetSettings(Strict):
+    """What recipes build for when they do not say."""
+
+    build: tuple[str, ...] = ("cp311-*", "cp312-*", "cp313-*", "cp314-*")
+    skip: tuple[str, ...] = ()
+    archs: tuple[str, ...] = ("auto",)
+    """`auto` is this machine's own; `all`; or names as cibuildwheel has them."""
+
+
+class BuildSettings(Strict):
+    """How jobs are run."""
+
+    builder: BuilderChoice = "auto"
+    toolchain: Toolchain = "auto"
+    jobs: Annotated[int, pydantic.Field(ge=0)] = 0
+    """How many jobs at once; 0: as many as processors and memory allow."""
+    timeout: Duration = 1800.0
+
+
+class RepairSettings(Strict):
+    """How wheels are repaired."""
+
+    strip: bool = True
+
+
+class PathSettings(Strict):
+    """Where results go, relative to `wheelhouse.toml`."""
+
+    dist: str = "dist"
+    state: str = ".wheelhouse"
+
+
+class Config(Strict):
+    """All of `wheelhouse.toml`."""
+
+    index: IndexSettings = IndexSettings()
+    targets: TargetSettings = TargetSettings()
+    build: BuildSettings = BuildSettings()
+    repair: RepairSettings = RepairSettings()
+    images: Mapping[str, str] = pydantic.Field(default_factory=dict)
+    """Build image by platform tag (`manylinux_x86_64`): a reference, best by digest, or one of cibuildwheel's short names."""
+    test_images: Annotated[Mapping[str, str], pydantic.Field(alias="test-images")] = pydantic.Field(
+        default_factory=dict
+    )
+    """Minimal image by platform tag, in which built wheels are installed and imported."""
+    paths: PathSettings = PathSettings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """The folders of a run. All paths are absolute."""
+
+    registry: Path
+    """Folder that holds one folder a recipe."""
+    dist: Path
+    """Finished, checked wheels: what `publish` takes."""
+    state: Path
+    """Records, results, logs, locks of this workspace."""
+    cache: Path
+    """Downloads shared by all workspaces of the user, by hash."""
+    config: Config
+
+    @property
+    def results(self) -> Path:
+        """One folder a build key: the wheel and its record, committed by one rename."""
+        return self.state / "results"
+
+    @property
+    def jobs(self) -> Path:
+        """One folder a job: the latest record and log, whatever the outcome."""
+        return self.state / "jobs"
+
+    @property
+    def locks(self) -> Path:
+        """Build requirements as resolved."""
+        return self.state / "requirements"
+
+    @property
+    def work(self) -> Path:
+        """Work in progress; nothing in it outlives its job."""
+        return self.state / "work"
+
+
+def load_config(path: Path) -> Config:
+    """Read `wheelhouse.toml`.
+
+    Raises InvalidFileError with every problem of the file.
+    """
+    return load_toml(path, Config)
+
+
+def find_workspace(
+    *, start: Path, registry: Path | None, environment: Mapping[str, str], dist: Path | None = None
+) -> Workspace:
+    """Find the registry and the folders to work in.
+
+    `registry` is the folder with `wheelhouse.toml` (or the file itself). Raises InvalidFileError.
+    """
+    given = registry or (Path(environment[ENVIRONMENT_REGISTRY]) if environment.get(ENVIRONMENT_REGISTRY) else None)
+    if given is not None:
+        root = (given.parent if given.name == FILE_NAME else given).absolute()
+    else:
+        found = next((folder for folder in (start, *start.parents) if (folder / FILE_NAME).is_file()), None)
+        root = found if found is not None else start
+    base = root
+    if given is None and not (root / FILE_NAME).is_file():
+        base = bundled()
+    file = base / FILE_NAME
+    config = load_config(file) if file.is_file() else Config()
+    return Workspace(
+        registry=base / "recipes",
+        dist=(dist.absolute() if dist is not None else root / config.paths.dist),
+        state=root / config.paths.state,
+        cache=user_cache(environment),
+        config=config,
+    )
+
+
+def bundled() -> Path:
+    """Return the registry that comes with wheelhouse: in the installed package, or in the checkout."""
+    package = Path(__file__).parent
+    inside = package / "bundled"
+    return inside if inside.is_dir() else package.parents[1]
+
+
+def user_cache(environment: Mapping[str, str]) -> Path:
+    """Return the user's cache folder: `WHEELHOUSE_CACHE`, else the platform's own place."""
+    chosen = environment.get("WHEELHOUSE_CACHE")
+    if chosen:
+        return Path(chosen).absolute()
+    import platformdirs  # noqa: PLC0415 - start-up time
+
+    return Path(platformdirs.user_cache_dir("wheelhouse", appauthor=False))
+
+
+def index_url(config: Config, environment: Mapping[str, str]) -> str:
+    """Return the Simple API root that sources and build requirements come from."""
+    for chosen in (config.index.url, environment.get("UV_DEFAULT_INDEX"), environment.get("PIP_INDEX_URL")):
+        if chosen:
+            return chosen
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT  # noqa: PLC0415 - takes a second to import
+
+    return str(PYPI_SIMPLE_ENDPOINT)

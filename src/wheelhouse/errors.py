@@ -1,0 +1,132 @@
+"""Every error that a user can meet, each with its exit code.
+
+The core raises, `cli` catches once and prints `error: …`, `hint: …`. Exit codes are stable and documented in
+docs/reference/exit-codes.md; a test holds that page against this file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class WheelhouseError(Exception):
+    """Base of all errors: what is wrong, where, and what to do about it."""
+
+    exit_code: ClassVar[int] = 1
+    summary: ClassVar[str] = "an error with no exit code of its own"
+
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Return `where: message`, as compilers do."""
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by state: the constructor has keyword arguments that `args` does not hold."""
+        return (_rebuild, (type(self), self.__dict__.copy(), self.args))
+
+
+def _rebuild(kind: type[WheelhouseError], state: dict[str, object], args: tuple[object, ...]) -> WheelhouseError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class UsageError(WheelhouseError):
+    """The command line asks for something that does not exist or does not go together."""
+
+    exit_code = 2
+    summary = "the command line cannot be carried out as written"
+
+
+class JobsFailedError(WheelhouseError):
+    """Some jobs failed; the others were finished."""
+
+    exit_code = 3
+    summary = "one or more jobs failed; all others were finished"
+
+
+class InvalidFileError(WheelhouseError):
+    """A recipe or `wheelhouse.toml` is not valid. Carries every problem found, not the first."""
+
+    exit_code = 4
+    summary = "a recipe or wheelhouse.toml is not valid"
+
+    def __init__(self, message: str, *, problems: Sequence[str] = (), hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        """Return the message and one line a problem."""
+        return "\n".join([self.message, *(f"  {problem}" for problem in self.problems)])
+
+
+class SourceError(WheelhouseError):
+    """A source cannot be fetched, does not match its hash, or cannot be unpacked or patched safely."""
+
+    exit_code = 5
+    summary = "a source could not be fetched, verified, unpacked or patched"
+
+
+class RequirementsError(WheelhouseError):
+    """The build requirements have no solution in wheels for the target."""
+
+    exit_code = 6
+    summary = "build requirements could not be resolved to wheels"
+
+
+class BuildError(WheelhouseError):
+    """The build of a job failed; its log says why."""
+
+    exit_code = 7
+    summary = "a build failed"
+
+
+class BuildTimeoutError(BuildError):
+    """The build ran longer than `resources.timeout`."""
+
+    exit_code = 8
+    summary = "a build ran into its timeout"
+
+
+class CheckError(WheelhouseError):
+    """A wheel has findings of severity error."""
+
+    exit_code = 9
+    summary = "a wheel did not pass its checks"
+
+
+class InvalidWheelError(WheelhouseError):
+    """A file given as a wheel (or an egg) is not one."""
+
+    exit_code = 10
+    summary = "a file is not the wheel or egg that it should be"
+
+
+class MachineError(WheelhouseError):
+    """This machine lacks something: an engine, an image, a compiler, a Python, room on the disk."""
+
+    exit_code = 11
+    summary = "this machine lacks what the command needs (engine, image, compiler, Python, disk)"
+
+
+class NotReproducibleError(WheelhouseError):
+    """Two builds of one key differ."""
+
+    exit_code = 12
+    summary = "a rebuild with the same key gave different bytes"
+
+
+class CanceledError(WheelhouseError):
+    """The run was stopped by Ctrl-C or SIGTERM."""
+
+    exit_code = 130
+    summary = "stopped by Ctrl-C or SIGTERM; nothing is left half-written"

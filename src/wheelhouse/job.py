@@ -1,0 +1,239 @@
+"""A recipe, one of its versions and a build identifier in; a `Job` out, with defaults and overrides resolved.
+
+After this nobody looks at a recipe again: a job holds all that a build is determined by, save what is found out on the way (the
+hashes of build requirements, the builder's tools).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from wheelhouse.recipe import SystemPackages
+from wheelhouse.target import matches
+from wheelhouse.toml import Strict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
+
+    from wheelhouse.config import Config, Toolchain
+    from wheelhouse.recipe import BuildTable, OverrideTable, Recipe, RepairTable, ResourcesTable, TestTable
+    from wheelhouse.target import BuildIdentifier
+
+BuilderName = Literal["cibuildwheel", "host"]
+Table = TypeVar("Table", bound=Strict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """A patch file and the hash of its bytes."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSpec:
+    """Where a source comes from and what it must be."""
+
+    project: NormalizedName
+    version: Version
+    sha256: str
+    url: str | None
+    """None: the sdist on the configured index."""
+    patches: tuple[Patch, ...] = ()
+    subdirectory: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Name of this very source tree: the archive's hash, and the patches' in order."""
+        if not self.patches and not self.subdirectory:
+            return self.sha256
+        parts = [self.sha256, *(patch.sha256 for patch in self.patches), self.subdirectory]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairSpec:
+    """What auditwheel may do."""
+
+    allow_grafted: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    strip: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestSpec:
+    """What proves that a wheel works, in a clean environment."""
+
+    __test__ = False  # not a test case, whatever pytest thinks of the name
+
+    imports: tuple[str, ...] = ()
+    command: str | None = None
+    requires: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One recipe version for one build identifier."""
+
+    project: NormalizedName
+    version: Version
+    build_number: int
+    target: BuildIdentifier
+    source: SourceSpec
+    system_packages: SystemPackages = field(default_factory=SystemPackages)
+    requires: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    config_settings: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    toolchain: Toolchain = "auto"
+    extension: bool = True
+    abi3: bool = False
+    cibuildwheel: Mapping[str, Any] = field(default_factory=dict)
+    image: str | None = None
+    repair: RepairSpec = field(default_factory=RepairSpec)
+    test: TestSpec = field(default_factory=TestSpec)
+    timeout: float = 1800.0
+    """Seconds, for the whole job."""
+    memory: int = 0
+    """Bytes that the job needs at its peak; 0: not said."""
+    depends: tuple[NormalizedName, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """`psycopg2-2.9.10-cp313-manylinux_x86_64`; unique in a plan, safe as a file name."""
+        return f"{self.project}-{self.version}-{self.target}"
+
+    def __str__(self) -> str:
+        """Return the id."""
+        return self.id
+
+    def recipe_inputs(self) -> dict[str, str]:
+        """Return what the recipe contributes to the build key, name to canonical text.
+
+        What cannot change the wheel's bytes (timeout, memory, tests, the allowance of grafted libraries) is left out.
+        """
+        values: dict[str, object] = {
+            "recipe.build-number": self.build_number,
+            "recipe.system-packages": self.system_packages.model_dump(),
+            "recipe.build.requires": self.requires,
+            "recipe.build.constraints": self.constraints,
+            "recipe.build.environment": self.environment,
+            "recipe.build.config-settings": self.config_settings,
+            "recipe.build.toolchain": self.toolchain,
+            "recipe.cibuildwheel": self.cibuildwheel,
+            "recipe.repair.exclude": self.repair.exclude,
+            "recipe.repair.strip": self.repair.strip,
+            "source.sha256": self.source.sha256,
+            "source.subdirectory": self.source.subdirectory,
+        }
+        inputs = {name: _canonical(value) for name, value in values.items() if value or value == 0}
+        for number, patch in enumerate(self.source.patches):
+            inputs[f"source.patch.{number}.{patch.path.name}"] = patch.sha256
+        return inputs
+
+
+def _canonical(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def make_job(recipe: Recipe, version: Version, target: BuildIdentifier, config: Config) -> Job | None:
+    """Resolve a recipe for one version and build identifier.
+
+    Returns None where an override with `skip` says not to build it. `version` must be one of the recipe's.
+    """
+    overrides = [entry for entry in recipe.override if _applies(entry, version, target)]
+    if any(entry.skip for entry in overrides):
+        return None
+    entry = recipe.versions[version]
+    build = _merge_build(recipe.build, [o.build for o in overrides])
+    repair: RepairTable = _merge(recipe.repair, [o.repair for o in overrides])
+    test: TestTable = _merge(recipe.test, [o.test for o in overrides])
+    resources: ResourcesTable = _merge(recipe.resources, [o.resources for o in overrides])
+    cibuildwheel = dict(recipe.cibuildwheel)
+    for override in overrides:
+        cibuildwheel |= override.cibuildwheel or {}
+    strip = config.repair.strip if repair.strip is None else repair.strip
+    return Job(
+        project=recipe.project,
+        version=version,
+        build_number=entry.build_number,
+        target=target,
+        source=_source(recipe, version),
+        system_packages=_merge(recipe.system_packages, [o.system_packages for o in overrides]),
+        requires=build.requires,
+        constraints=build.constraints,
+        environment=build.environment,
+        config_settings=build.config_settings,
+        toolchain=build.toolchain or config.build.toolchain,
+        extension=build.extension,
+        abi3=recipe.targets.abi3,
+        cibuildwheel=cibuildwheel,
+        image=config.images.get(target.platform_tag),
+        repair=RepairSpec(allow_grafted=repair.allow_grafted, exclude=repair.exclude, strip=strip),
+        test=TestSpec(
+            imports=recipe.import_names if test.imports is None else test.imports,
+            command=test.command,
+            requires=test.requires,
+        ),
+        timeout=resources.timeout or config.build.timeout,
+        memory=_bytes(resources.memory),
+        depends=tuple(canonicalize_name(name) for name in recipe.depends.build),
+    )
+
+
+def _applies(override: OverrideTable, version: Version, target: BuildIdentifier) -> bool:
+    return _covers(override.when_version, version) and matches(override.select, str(target))
+
+
+def _covers(specifier: str, version: Version) -> bool:
+    return not specifier or SpecifierSet(specifier).contains(version, prereleases=True)
+
+
+def _source(recipe: Recipe, version: Version) -> SourceSpec:
+    url = recipe.source.url
+    patches = [recipe.folder / patch.file for patch in recipe.source.patches if _covers(patch.when_version, version)]
+    return SourceSpec(
+        project=recipe.project,
+        version=version,
+        sha256=recipe.versions[version].sha256,
+        url=None if url is None else url.replace("{name}", recipe.project).replace("{version}", str(version)),
+        patches=tuple(Patch(path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest()) for path in patches),
+        subdirectory=recipe.source.subdirectory,
+    )
+
+
+def _merge(base: Table, overrides: list[Table | None]) -> Table:
+    """Let the keys that an override names win over the base's."""
+    changes = {key: getattr(table, key) for table in overrides if table is not None for key in table.model_fields_set}
+    return base.model_copy(update=changes) if changes else base
+
+
+def _merge_build(base: BuildTable, overrides: list[BuildTable | None]) -> BuildTable:
+    """As `_merge`; environments and config settings are merged variable by variable."""
+    merged = base
+    for table in overrides:
+        if table is None:
+            continue
+        changes: dict[str, object] = {key: getattr(table, key) for key in table.model_fields_set}
+        for key in ("environment", "config_settings"):
+            if key in changes:
+                changes[key] = {**getattr(merged, key), **getattr(table, key)}
+        merged = merged.model_copy(update=changes)
+    return merged
+
+
+def _bytes(text: str | None) -> int:
+    if text is None:
+        return 0
+    return int(float(text[:-2]) * {"MB": 10**6, "GB": 10**9}[text[-2:]])

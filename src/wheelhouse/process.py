@@ -1,0 +1,193 @@
+"""Command in, exit status and output out: the only module that starts processes.
+
+Every child leads a process group of its own, so that a timeout or Ctrl-C ends its whole family, and carries
+`WHEELHOUSE_WORK` in its environment, so that what a killed run leaves behind can be found and ended by the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from wheelhouse.errors import BuildTimeoutError, CanceledError, MachineError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+#: Names the work directory that a process belongs to.
+WORK_VARIABLE = "WHEELHOUSE_WORK"
+#: Seconds between the polite signal and the one that cannot be refused.
+GRACE = 3.0
+_POLL = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A process that has ended by itself."""
+
+    command: tuple[str, ...]
+    returncode: int
+    output: str
+    """stdout (with stderr where no log takes it); empty when the output went to a log."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure(Exception):  # noqa: N818 - caught and turned into a named error by the stage that ran it
+    """A process ended with a status other than 0."""
+
+    completed: Completed
+
+    def __str__(self) -> str:
+        """Return the command and its status."""
+        return f"`{show(self.completed.command)}` ended with status {self.completed.returncode}"
+
+
+class Processes:
+    """Starts processes and can end all that are running. One object for a run, handed to who needs it."""
+
+    def __init__(self) -> None:
+        self._canceled = threading.Event()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+
+    @property
+    def canceled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._canceled.is_set()
+
+    def cancel(self) -> None:
+        """End every running process group, and refuse to start another."""
+        self._canceled.set()
+        with self._lock:
+            running = list(self._running)
+        for child in running:
+            end_group(child.pid, signal.SIGTERM)
+
+    def run(
+        self,
+        command: Sequence[str | Path],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        log: Path | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+    ) -> Completed:
+        """Run a command to its end and return what it said.
+
+        With `log` (a path), the command line and all output are appended to that file and `output` is empty;
+        without it, stdout and stderr come back together in `output`. `env` replaces the environment. `timeout` is in seconds.
+
+        Raises Failure (status not 0, unless `check` is false), BuildTimeoutError, CanceledError, and MachineError
+        where the program does not exist.
+        """
+        words = tuple(os.fspath(word) for word in command)
+        with contextlib.ExitStack() as stack:
+            sink: IO[bytes] | int = subprocess.PIPE
+            if log is not None:
+                sink = stack.enter_context(log.open("ab", buffering=0))
+                sink.write(f"$ {show(words)}\n".encode())
+            child = self._start(words, cwd=cwd, env=env, sink=sink)
+            started = time.monotonic()
+            try:
+                output = self._wait(child, timeout=timeout, command=words)
+            finally:
+                # Grandchildren that outlive their parent (a daemon, a background compile) end with it.
+                end_group(child.pid, signal.SIGKILL)
+                with self._lock:
+                    self._running.discard(child)
+            completed = Completed(
+                command=words,
+                returncode=child.returncode,
+                output=output,
+                seconds=time.monotonic() - started,
+            )
+        if self.canceled:
+            raise CanceledError("stopped")
+        if check and completed.returncode != 0:
+            raise Failure(completed=completed)
+        return completed
+
+    def _start(
+        self, words: tuple[str, ...], *, cwd: Path | None, env: Mapping[str, str] | None, sink: IO[bytes] | int
+    ) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self.canceled:
+                raise CanceledError("stopped")
+            try:
+                child = subprocess.Popen(
+                    words,
+                    cwd=cwd,
+                    env=env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except FileNotFoundError as error:
+                missing = error.filename or words[0]
+                raise MachineError(
+                    f"cannot start `{show(words)}`: {missing} does not exist",
+                    hint=f"install {words[0]}, or put it on PATH",
+                ) from error
+            except PermissionError as error:
+                raise MachineError(f"cannot start `{show(words)}`: permission denied") from error
+            self._running.add(child)
+            return child
+
+    def _wait(self, child: subprocess.Popen[bytes], *, timeout: float | None, command: tuple[str, ...]) -> str:
+        try:
+            stdout, _ = child.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self._stop(child)
+            raise BuildTimeoutError(
+                f"`{show(command)}` did not end within {timeout:.0f} s and was stopped",
+                hint="raise resources.timeout in the recipe, or build on a faster machine",
+            ) from None
+        except BaseException:
+            self._stop(child)
+            raise
+        return (stdout or b"").decode("utf-8", "replace")
+
+    @staticmethod
+    def _stop(child: subprocess.Popen[bytes]) -> None:
+        end_group(child.pid, signal.SIGTERM)
+        deadline = time.monotonic() + GRACE
+        while child.poll() is None and time.monotonic() < deadline:
+            time.sleep(_POLL)
+        end_group(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def show(command: Sequence[str | Path]) -> str:
+    """Return the command as a shell would take it."""
+    return shlex.join(os.fspath(word) for word in command)
+
+
+def end_group(leader: int, number: signal.Signals) -> None:
+    """Send a signal to the process group of `leader`, if it is still there."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, number)
+
+
+def end_orphans(work: Path) -> int:
+    """Kill every process that carries `WHEELHOUSE_WORK=work`, as a killed run leaves them; return how many."""
+    import psutil  # noqa: PLC0415 - only after a crash
+
+    wanted = os.fspath(work)
+    ended = 0
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.pid != os.getpid() and process.environ().get(WORK_VARIABLE) == wanted:
+                process.kill()
+                ended += 1
+    return ended
