@@ -27,6 +27,8 @@ WORK_VARIABLE = "WHEELHOUSE_WORK"
 #: Seconds between the polite signal and the one that cannot be refused.
 GRACE = 3.0
 _POLL = 0.02
+#: The modes of files end up in wheels, so the caller's own mask must not.
+_UMASK = 0o022
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +134,7 @@ class Processes:
                     stdout=sink,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
+                    umask=_UMASK,
                 )
             except FileNotFoundError as error:
                 missing = error.filename or words[0]
