@@ -165,11 +165,16 @@ def user_cache(environment: Mapping[str, str]) -> Path:
     return Path(platformdirs.user_cache_dir("wheelhouse", appauthor=False))
 
 
+def configured_index(config: Config, environment: Mapping[str, str]) -> str | None:
+    """Return the Simple API root that was configured for sources and build requirements; None: the default one."""
+    chosen = (config.index.url, environment.get("UV_DEFAULT_INDEX"), environment.get("PIP_INDEX_URL"))
+    return next((url for url in chosen if url), None)
+
+
 def index_url(config: Config, environment: Mapping[str, str]) -> str:
     """Return the Simple API root that sources and build requirements come from."""
-    for chosen in (config.index.url, environment.get("UV_DEFAULT_INDEX"), environment.get("PIP_INDEX_URL")):
-        if chosen:
-            return chosen
-    from pypi_simple import PYPI_SIMPLE_ENDPOINT  # noqa: PLC0415 - takes a second to import
+    if (url := configured_index(config, environment)) is not None:
+        return url
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT  # noqa: PLC0415 - takes long to import
 
     return str(PYPI_SIMPLE_ENDPOINT)

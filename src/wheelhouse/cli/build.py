@@ -1,0 +1,215 @@
+"""`wheelhouse build`: from recipes to checked wheels in `dist/`."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wheelhouse.cli.selecting import Selected, make_builders, plan_for, selecting, unavailable_lines
+from wheelhouse.cli.session import pass_session
+from wheelhouse.errors import CanceledError, JobsFailedError, MachineError, NotReproducibleError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import FrameType
+
+    from wheelhouse.builders import Builder
+    from wheelhouse.cli.display import Display
+    from wheelhouse.cli.session import Session
+    from wheelhouse.job import BuilderName
+    from wheelhouse.pipeline import Pipeline
+    from wheelhouse.plan import Plan, Planned
+    from wheelhouse.process import Processes
+    from wheelhouse.record import Record
+    from wheelhouse.results import Results
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  wheelhouse build markupsafe                                   # every Python that is here
+  wheelhouse build psycopg2==2.9.10 --python 3.13 --arch aarch64
+  wheelhouse build --all --jobs 4                               # the whole registry; what is done is reused
+  wheelhouse build markupsafe --verify                          # build again, and compare the bytes
+"""
+)
+@selecting
+@click.option("--job", "job_ids", multiple=True, metavar="ID", help="Only this job of the plan, by id. Repeatable.")
+@click.option("-j", "--jobs", type=click.IntRange(min=1), help="How many jobs at once. [default: processors, memory]")
+@click.option("--verify", is_flag=True, help="Build every job once more and require the same bytes.")
+@click.option("--upgrade-requirements", is_flag=True, help="Resolve build requirements anew.")
+@click.option("--json", "as_json", is_flag=True, help="Print the records as JSON.")
+@pass_session
+def build(
+    session: Session,
+    *,
+    job_ids: tuple[str, ...],
+    jobs: int | None,
+    verify: bool,
+    upgrade_requirements: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Build, repair, check and test the wheels of recipes, and put them into dist/.
+
+    One job is one recipe version for one build identifier. A job that fails costs itself and what depends on it; the others are
+    finished. Run again, only what is left is done. Exit status 3 says that jobs failed.
+    """
+    from wheelhouse.cli.display import Display, closing_table  # noqa: PLC0415 - start-up time
+    from wheelhouse.process import Processes  # noqa: PLC0415 - likewise
+    from wheelhouse.results import Results  # noqa: PLC0415 - likewise
+
+    selected = Selected(**options)
+    processes = Processes()
+    builders = make_builders(session, processes)
+    results = Results(session.workspace)
+    plan = _only_jobs(plan_for(session, selected, builders=builders, results=results), job_ids)
+    _refuse_what_is_impossible(plan, selected)
+    display = Display(session.talk)
+    run = _Run(
+        session=session, results=results, builders=builders, processes=processes, display=display, selected=selected
+    )
+    records = run.carry_out(plan, width=jobs, verify=verify, upgrade=upgrade_requirements)
+    if as_json:
+        session.json([record.model_dump(mode="json") for record in records.values()])
+    closing_table(session.talk, plan, records, unavailable_lines(plan))
+    failed = [record for record in records.values() if record.status == "failed"]
+    if verify and any(record.cause and record.cause.kind == "not-reproducible" for record in failed):
+        return NotReproducibleError.exit_code
+    return JobsFailedError.exit_code if failed else 0
+
+
+def _only_jobs(plan: Plan, ids: Sequence[str]) -> Plan:
+    """Narrow the plan to some jobs and those that they depend on."""
+    if not ids:
+        return plan
+    from wheelhouse.plan import Plan  # noqa: PLC0415 - start-up time
+
+    entries = {entry.job.id: entry for entry in plan.entries}
+    if unknown := [id_ for id_ in ids if id_ not in entries]:
+        raise UsageError(
+            f"no job `{unknown[0]}` in this plan", hint="`wheelhouse plan` with the same options lists them"
+        )
+    wanted: set[str] = set()
+    waiting = list(ids)
+    while waiting:
+        id_ = waiting.pop()
+        wanted.add(id_)
+        waiting += [needed for needed in entries[id_].depends if needed not in wanted]
+    return Plan(tuple(entry for id_, entry in entries.items() if id_ in wanted))
+
+
+def _refuse_what_is_impossible(plan: Plan, selected: Selected) -> None:
+    """Raise MachineError where nothing, or not all that was named, can be built here."""
+    impossible = plan.having("unavailable")
+    if impossible and (selected.explicit or len(impossible) == len(plan.entries)):
+        hints = dict.fromkeys(entry.hint for entry in impossible if entry.hint)
+        raise MachineError("cannot be built here: " + "; ".join(unavailable_lines(plan)), hint=next(iter(hints), None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """One call of `build`."""
+
+    session: Session
+    results: Results
+    builders: Mapping[BuilderName, Builder]
+    processes: Processes
+    display: Display
+    selected: Selected
+
+    def carry_out(self, plan: Plan, *, width: int | None, verify: bool, upgrade: bool) -> dict[str, Record]:
+        """Build what is to be built; with `verify`, build it all once more."""
+        if not plan.having("build") and not verify and not upgrade:
+            return {entry.job.id: self._reused(entry) for entry in plan.entries if entry.action == "reuse"}
+        from wheelhouse.farm import local  # noqa: PLC0415 - start-up time
+
+        pipeline = self._pipeline(upgrade=upgrade)
+        chosen = width or self.session.workspace.config.build.jobs or local.default_width(plan.entries)
+
+        def finished(entry: Planned, record: Record) -> None:
+            self.display.ended(entry, record, self.results.log_path(entry.job.id))
+
+        with _stopping_on_signals(), self.display.following(plan):
+            try:
+                records = local.run(
+                    plan, pipeline.run, width=chosen, processes=self.processes, reused=self._reused, finished=finished
+                )
+                if verify:
+                    records |= self._verify(plan, pipeline, records, chosen)
+            except (KeyboardInterrupt, CanceledError):
+                hint = "run the same command again: it does only what is left"
+                raise CanceledError("stopped; what was finished is kept", hint=hint) from None
+        return records
+
+    def _verify(self, plan: Plan, pipeline: Pipeline, records: Mapping[str, Record], width: int) -> dict[str, Record]:
+        from dataclasses import replace  # noqa: PLC0415 - start-up time
+
+        from wheelhouse.farm import local  # noqa: PLC0415 - likewise
+        from wheelhouse.plan import Plan  # noqa: PLC0415 - likewise
+
+        again = Plan(
+            tuple(
+                replace(entry, action="build", depends=())
+                for entry in plan.entries
+                if entry.job.id in records and records[entry.job.id].status == "built"
+            )
+        )
+
+        def worker(entry: Planned, _: Sequence[Record]) -> Record:
+            ids = {e.job.id: e.depends for e in plan.entries}[entry.job.id]
+            return pipeline.verify(entry, records[entry.job.id], [records[id_] for id_ in ids])
+
+        def finished(entry: Planned, record: Record) -> None:
+            same = "the same bytes again" if record.status == "built" else "OTHER BYTES"
+            self.session.talk.print(f"verify {entry.job.id}: {same}", markup=False)
+
+        return local.run(again, worker, width=width, processes=self.processes, reused=self._reused, finished=finished)
+
+    def _reused(self, entry: Planned) -> Record:
+        assert entry.key is not None  # noqa: S101 - only a known key is reused
+        record = self.results.record(entry.key)
+        assert record is not None  # noqa: S101 - the plan saw it
+        self.results.offer(record)
+        return record
+
+    def _pipeline(self, *, upgrade: bool) -> Pipeline:
+        from wheelhouse import diagnose, trial  # noqa: PLC0415 - start-up time
+        from wheelhouse.config import index_url  # noqa: PLC0415 - likewise
+        from wheelhouse.pipeline import Pipeline  # noqa: PLC0415 - likewise
+
+        workspace = self.session.workspace
+        return Pipeline(
+            workspace=workspace,
+            results=self.results,
+            builders=self.builders,
+            interpreters=trial.Interpreters(
+                config=workspace.config, environment=os.environ, processes=self.processes, cache=workspace.cache
+            ),
+            lookup=diagnose.platform_lookup(self.processes),
+            processes=self.processes,
+            observer=self.display,
+            index=lambda: index_url(workspace.config, os.environ),
+            upgrade=upgrade,
+            force=self.selected.force,
+        )
+
+
+@contextmanager
+def _stopping_on_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP stop a run as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's signature
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

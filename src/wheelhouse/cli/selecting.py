@@ -1,0 +1,124 @@
+"""The options with which `build` and `plan` are told what to build, and the plan that follows from them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from wheelhouse.cli.completion import recipe_names
+from wheelhouse.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from wheelhouse.builders import Builder
+    from wheelhouse.cli.session import Session
+    from wheelhouse.config import BuilderChoice
+    from wheelhouse.job import BuilderName
+    from wheelhouse.plan import Plan
+    from wheelhouse.process import Processes
+    from wheelhouse.results import Results
+
+Function = TypeVar("Function", bound="Callable[..., object]")
+
+_OPTIONS = (
+    click.argument("packages", nargs=-1, metavar="[PACKAGE[==VERSION]]...", shell_complete=recipe_names),
+    click.option("--all", "everything", is_flag=True, help="Every recipe of the registry."),
+    click.option("--all-versions", is_flag=True, help="Every version of a recipe, not its newest alone."),
+    click.option("--python", "pythons", multiple=True, metavar="X.Y", help="Only for this Python. Repeatable."),
+    click.option("--arch", "archs", multiple=True, metavar="ARCH", help="`auto` (this machine's), `all`, `aarch64`…"),
+    click.option("--only", multiple=True, metavar="SELECTOR", help="Build identifier, or cibuildwheel selector."),
+    click.option(
+        "--builder",
+        type=click.Choice(["auto", "cibuildwheel", "host"]),
+        default=None,
+        help="Containers, or this machine itself. [default: wheelhouse.toml's, else auto]",
+    ),
+    click.option("--force", is_flag=True, help="Build even what has the same inputs as its last result."),
+)
+
+
+def selecting(function: Function) -> Function:
+    """Give a command the options that say what to build."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """What those options came to."""
+
+    packages: tuple[str, ...]
+    everything: bool
+    all_versions: bool
+    pythons: tuple[str, ...]
+    archs: tuple[str, ...]
+    only: tuple[str, ...]
+    builder: BuilderChoice | None
+    force: bool
+
+    @property
+    def explicit(self) -> bool:
+        """Whether targets were named: what cannot be built then is an error, not a remark."""
+        return bool(self.pythons or self.archs or self.only)
+
+
+def make_builders(session: Session, processes: Processes) -> Mapping[BuilderName, Builder]:
+    """Return the builders of this machine."""
+    from wheelhouse.builders.cibuildwheel import CibuildwheelBuilder  # noqa: PLC0415 - start-up time
+    from wheelhouse.builders.host import HostBuilder  # noqa: PLC0415 - likewise
+
+    workspace = session.workspace
+    return {
+        "cibuildwheel": CibuildwheelBuilder(
+            processes=processes, config=workspace.config, environment=os.environ, state=workspace.state
+        ),
+        "host": HostBuilder(
+            processes=processes, config=workspace.config, environment=os.environ, cache=workspace.cache
+        ),
+    }
+
+
+def plan_for(
+    session: Session, selected: Selected, *, builders: Mapping[BuilderName, Builder], results: Results
+) -> Plan:
+    """Read the recipes, and plan what was asked for. Raises UsageError, InvalidFileError."""
+    from wheelhouse.config import configured_index  # noqa: PLC0415 - start-up time
+    from wheelhouse.facts import KnownFacts  # noqa: PLC0415 - likewise
+    from wheelhouse.plan import make_plan  # noqa: PLC0415 - likewise
+    from wheelhouse.selection import Wanted, parse_packages, select_jobs  # noqa: PLC0415 - likewise
+
+    if not selected.packages and not selected.everything:
+        raise UsageError("name a package, or say --all", hint="`wheelhouse recipe list` shows the recipes")
+    if selected.packages and selected.everything:
+        raise UsageError("--all and names of packages do not go together", hint="leave one of them out")
+    workspace = session.workspace
+    packages = parse_packages(selected.packages)
+    recipes = session.registry.load([package.name for package in packages] if packages else None)
+    wanted = Wanted(
+        packages=packages,
+        pythons=selected.pythons,
+        archs=selected.archs,
+        only=selected.only,
+        all_versions=selected.all_versions,
+    )
+    facts = KnownFacts(
+        workspace=workspace,
+        results=results,
+        builders=builders,
+        setting=selected.builder or workspace.config.build.builder,
+        index=configured_index(workspace.config, os.environ),
+    )
+    return make_plan(select_jobs(recipes, wanted, workspace.config), facts, force=selected.force)
+
+
+def unavailable_lines(plan: Plan) -> Sequence[str]:
+    """Return one line for each reason why some targets cannot be built here."""
+    by_reason: dict[str, list[str]] = {}
+    for entry in plan.having("unavailable"):
+        by_reason.setdefault(entry.reason, []).append(str(entry.job.target))
+    return [f"{', '.join(dict.fromkeys(targets))}: {reason}" for reason, targets in by_reason.items()]

@@ -1,0 +1,327 @@
+"""A planned job in, its record out: source, requirements, build, seal, check, trial, commit.
+
+One job's failure is a record with a cause, never an exception; only a stopped run raises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+import traceback
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wheelhouse import check, requirements, seal, source, trial
+from wheelhouse.buildkey import build_key
+from wheelhouse.builders import BuildRequest
+from wheelhouse.difference import differences
+from wheelhouse.errors import BuildTimeoutError, CanceledError, MachineError, NotReproducibleError, WheelhouseError
+from wheelhouse.facts import job_inputs
+from wheelhouse.joblog import JobLog
+from wheelhouse.process import Failure, end_orphans
+from wheelhouse.record import Cause, Record, WheelFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from wheelhouse.builders import Builder
+    from wheelhouse.config import Workspace
+    from wheelhouse.diagnose import PackageLookup
+    from wheelhouse.job import BuilderName, Job
+    from wheelhouse.joblog import Observer
+    from wheelhouse.plan import Planned
+    from wheelhouse.process import Processes
+    from wheelhouse.requirements import Lock
+    from wheelhouse.results import Results
+    from wheelhouse.source import SourceTree
+    from wheelhouse.wheel import CheckedWheel, SealedWheel
+
+#: Names the folder that builds run in: the same on every machine, so that paths in binaries are the same too.
+WORK_ROOT_VARIABLE = "WHEELHOUSE_WORK_ROOT"
+_PATH_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """What every job of a run shares."""
+
+    workspace: Workspace
+    results: Results
+    builders: Mapping[BuilderName, Builder]
+    interpreters: trial.Interpreters
+    lookup: PackageLookup
+    processes: Processes
+    observer: Observer
+    index: Callable[[], str]
+    upgrade: bool = False
+    """Resolve build requirements anew."""
+    force: bool = False
+    """Build although the result is there."""
+
+    def run(self, entry: Planned, dependencies: Sequence[Record] = ()) -> Record:
+        """Carry out one job and keep its result and record.
+
+        Raises CanceledError when the run is stopped; everything else that goes wrong is in the record.
+        """
+        return _Attempt(self, entry, dependencies).run()
+
+    def verify(self, entry: Planned, before: Record, dependencies: Sequence[Record] = ()) -> Record:
+        """Build a finished job once more and compare the bytes; a difference is a failed record, and nothing is replaced."""
+        return _Attempt(self, entry, dependencies).run(verify=before)
+
+
+class _Attempt:
+    """One attempt at one job: what becomes known on the way, for the record."""
+
+    def __init__(self, pipeline: Pipeline, entry: Planned, dependencies: Sequence[Record]) -> None:
+        assert entry.builder is not None  # noqa: S101 - what cannot be built is not handed to the pipeline
+        self._pipeline = pipeline
+        self._entry = entry
+        self._job: Job = entry.job
+        self._builder = pipeline.builders[entry.builder]
+        self._dependencies = dependencies
+        self._started = datetime.now(UTC)
+        self._clock = time.monotonic()
+        self._log = JobLog(pipeline.results.begin(entry.job.id), job=entry.job.id, observer=pipeline.observer)
+        self._inputs: dict[str, str] = {}
+        self._key: str | None = None
+        self._epoch: int | None = None
+        self._details: dict[str, object] = {}
+        self._findings: tuple[check.Finding, ...] = ()
+
+    def run(self, *, verify: Record | None = None) -> Record:
+        """Return the record of the attempt."""
+        results = self._pipeline.results
+        try:
+            with self._workplace() as work:
+                record = self._build(work, verify)
+        except CanceledError:
+            raise
+        except (WheelhouseError, Failure, OSError) as error:
+            self._log.line(f"error: {error}")
+            record = self._failed(error)
+        except Exception as error:  # a defect of ours costs one job, not the batch; the log has the traceback
+            self._log.line("".join(traceback.format_exception(error)))
+            record = self._failed(error)
+        if record.status == "failed" and verify is None:
+            results.note(record)
+        return record
+
+    def _build(self, work: Path, verify: Record | None) -> Record:
+        pipeline, job = self._pipeline, self._job
+        with self._log.stage("source"):
+            tree = source.prepare(
+                job.source,
+                cache=pipeline.workspace.cache,
+                index=pipeline.index,
+                destination=work / "source",
+                log=self._log,
+            )
+        self._epoch = tree.facts.epoch
+        with self._log.stage("requirements"):
+            lock, gathered = self._requirements(tree, work)
+        depends = {record.job: record.key or "" for record in self._dependencies}
+        self._inputs = job_inputs(job, self._builder, lock, depends)
+        self._key = build_key(self._inputs)
+        if verify is None and not pipeline.force and (known := self._reusable(self._key)):
+            return known
+        with self._log.stage("build"):
+            scratch = work / "build"
+            scratch.mkdir()
+            built = self._builder.build(
+                BuildRequest(
+                    job=job,
+                    tree=tree,
+                    requirements=gathered,
+                    work=scratch,
+                    log=self._log,
+                    processes=pipeline.processes,
+                    timeout=self._remaining(),
+                )
+            )
+        self._details |= built.details
+        sealed = seal.seal(
+            built.path,
+            destination=work / "sealed",
+            key=self._key,
+            epoch=tree.facts.epoch,
+            build_number=job.build_number,
+            note={"job": job.id, "source-sha256": job.source.sha256},
+        )
+        if verify is not None:
+            return self._compare(sealed, verify)
+        checked = self._check(sealed, work)
+        record = self._succeeded(checked)
+        with self._log.stage("commit"):
+            pipeline.results.commit(record, checked.path)
+        return record
+
+    def _requirements(self, tree: SourceTree, work: Path) -> tuple[Lock, requirements.Requirements]:
+        pipeline = self._pipeline
+        lock = requirements.resolve(
+            tree.facts,
+            self._job,
+            state_locks=pipeline.workspace.locks,
+            cache=pipeline.workspace.cache,
+            index=pipeline.index,
+            own_wheels=self._own_wheels(),
+            log=self._log,
+            processes=pipeline.processes,
+            upgrade=pipeline.upgrade,
+        )
+        return lock, requirements.gather(lock, cache=pipeline.workspace.cache, folder=work / "requirements")
+
+    def _own_wheels(self) -> list[Path]:
+        return [self._pipeline.results.wheel(record) for record in self._dependencies]
+
+    def _reusable(self, key: str) -> Record | None:
+        """Return the record of a finished result whose bytes are still right; a spoilt one is removed."""
+        results = self._pipeline.results
+        if not results.finished(key) or (record := results.record(key)) is None:
+            return None
+        if not results.intact(record):
+            results.discard(key)
+            return None
+        results.offer(record)
+        return record
+
+    def _check(self, sealed: SealedWheel, work: Path) -> CheckedWheel:
+        pipeline, job = self._pipeline, self._job
+        with self._log.stage("check"):
+            examination = check.examine(sealed.path, check.Expectation.of(job))
+        with self._log.stage("test"):
+            interpreter = pipeline.interpreters.choose(job.target)
+            tried = trial.try_wheel(
+                sealed.path,
+                target=job.target,
+                test=job.test,
+                interpreter=interpreter,
+                index=pipeline.index,
+                own_wheels=self._own_wheels(),
+                work=work / "trial",
+                log=self._log,
+                processes=pipeline.processes,
+                timeout=self._remaining(),
+            )
+        self._details["tested in"] = tried.environment
+        self._findings = (*examination.findings, *tried.findings)
+        for finding in self._findings:
+            self._log.line(str(finding))
+        return check.accept(sealed, examination, trial_findings=tried.findings, executed=tried.executed)
+
+    def _compare(self, sealed: SealedWheel, before: Record) -> Record:
+        if before.wheel is not None and sealed.sha256 == before.wheel.sha256:
+            return before.model_copy(update={"seconds": self._seconds()})
+        found = differences(self._pipeline.results.wheel(before), sealed.path)
+        for difference in found:
+            self._log.line(str(difference))
+        kept = self._pipeline.workspace.state / "differing" / sealed.path.name
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(sealed.path, kept)
+        first = f": {found[0]}" if found else ""
+        raise NotReproducibleError(
+            f"the same key gave other bytes{first}", hint=f"compare with {kept}; the log lists every difference"
+        )
+
+    def _remaining(self) -> float:
+        left = self._job.timeout - (time.monotonic() - self._clock)
+        if left <= 0:
+            raise BuildTimeoutError(
+                f"the job took longer than {self._job.timeout:.0f} s", hint="raise resources.timeout in the recipe"
+            )
+        return left
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self._clock, 3)
+
+    def _record(self) -> Record:
+        job = self._job
+        return Record(
+            job=job.id,
+            project=job.project,
+            version=str(job.version),
+            build_number=job.build_number,
+            target=str(job.target),
+            status="failed",
+            key=self._key,
+            inputs=self._inputs,
+            builder=self._entry.builder,
+            epoch=self._epoch,
+            started=self._started,
+            seconds=self._seconds(),
+            timings=self._log.timings,
+            findings=self._findings,
+            details=self._details,
+        )
+
+    def _succeeded(self, wheel: CheckedWheel) -> Record:
+        return self._record().model_copy(
+            update={
+                "status": "built",
+                "wheel": WheelFile(filename=wheel.path.name, sha256=wheel.sha256, size=wheel.size),
+                "grafted": wheel.grafted,
+                "executed": wheel.executed,
+            }
+        )
+
+    def _failed(self, error: Exception) -> Record:
+        return self._record().model_copy(update={"cause": self._cause(error)})
+
+    def _cause(self, error: Exception) -> Cause:
+        from wheelhouse.diagnose import diagnose  # noqa: PLC0415 - only a failure needs its data
+
+        known = error if isinstance(error, WheelhouseError) else _as_known(error)
+        log = self._log.path.read_text("utf-8", "replace")
+        return diagnose(log, job=self._job, error=known, lookup=self._pipeline.lookup)
+
+    @contextlib.contextmanager
+    def _workplace(self) -> Iterator[Path]:
+        """Give the job an empty folder, always at the same path for the same job, and nobody else in it."""
+        import filelock  # noqa: PLC0415 - only where something is built
+
+        root = work_root()
+        folder = root / _short_name(self._job)
+        with filelock.FileLock(root / f"{folder.name}.lock"):
+            if folder.exists():  # a run was killed here
+                ended = end_orphans(folder)
+                self._log.line(f"removing what a killed run left: {ended} processes, {folder}")
+                shutil.rmtree(folder)
+            folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _as_known(error: Exception) -> WheelhouseError:
+    if isinstance(error, OSError):
+        return MachineError(error.strerror or str(error), where=str(error.filename or "disk"))
+    return WheelhouseError(f"{type(error).__name__}: {error}")
+
+
+def _short_name(job: Job) -> str:
+    """Return a name for the job's folder: short, for tools that know limits of paths, and the same on every machine."""
+    return build_key({"job": job.id, "source": job.source.digest})[:_PATH_DIGITS]
+
+
+def work_root() -> Path:
+    """Return the folder that builds run in, owned by this user and closed to others.
+
+    Raises MachineError where somebody else owns it.
+    """
+    chosen = os.environ.get(WORK_ROOT_VARIABLE)
+    root = Path(chosen) if chosen else Path(tempfile.gettempdir()) / f"wheelhouse-{os.getuid()}"
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = root.lstat()
+    if status.st_uid != os.getuid() or root.is_symlink():
+        raise MachineError(
+            "belongs to somebody else",
+            where=str(root),
+            hint=f"remove it, or set {WORK_ROOT_VARIABLE} to a folder of yours",
+        )
+    return root

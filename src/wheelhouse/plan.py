@@ -1,0 +1,199 @@
+"""Jobs and what is known of them in; the jobs to run, in dependency order, each with the reason why, out.
+
+Pure: everything that has to be looked up comes through `Facts`, so a plan can be made of facts that a test invents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from wheelhouse.buildkey import build_key, changes
+from wheelhouse.builders import Unavailable
+from wheelhouse.errors import InvalidFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from wheelhouse.job import BuilderName, Job
+    from wheelhouse.record import Record
+
+Action = Literal["build", "reuse", "unavailable"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuilderChoice:
+    """Who builds a job, and why."""
+
+    name: BuilderName
+    reason: str
+
+
+class Facts(Protocol):
+    """What is known before anything is done."""
+
+    def builder(self, job: Job) -> BuilderChoice | Unavailable:
+        """Say who can build the job here."""
+        ...
+
+    def inputs(self, job: Job, builder: BuilderName, depends: Mapping[str, str]) -> Mapping[str, str] | None:
+        """Return all inputs of the job; None: its source, requirements or dependencies were never seen.
+
+        `depends` is build key by id of the jobs that it depends on.
+        """
+        ...
+
+    def finished(self, key: str) -> bool:
+        """Say whether the result of this build key is there."""
+        ...
+
+    def latest(self, job: Job) -> Record | None:
+        """Return the last record of the job, whatever its outcome."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """One job of a plan."""
+
+    job: Job
+    action: Action
+    reason: str
+    builder: BuilderName | None = None
+    builder_reason: str = ""
+    key: str | None = None
+    """None: not known before the source is fetched and the build requirements are resolved."""
+    changes: tuple[str, ...] = ()
+    """Inputs that differ from the last successful build."""
+    depends: tuple[str, ...] = ()
+    """Ids of the jobs that must be finished first."""
+    serves: tuple[str, ...] = ()
+    """Build identifiers that this job's abi3 wheel serves too."""
+    hint: str | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return what `plan --json` prints."""
+        return {
+            "job": self.job.id,
+            "project": self.job.project,
+            "version": str(self.job.version),
+            "target": str(self.job.target),
+            "action": self.action,
+            "reason": self.reason,
+            "builder": self.builder,
+            "key": self.key,
+            "changes": list(self.changes),
+            "depends": list(self.depends),
+            "serves": list(self.serves),
+            "hint": self.hint,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Jobs in an order in which each comes after those it depends on."""
+
+    entries: tuple[Planned, ...]
+
+    def having(self, action: Action) -> tuple[Planned, ...]:
+        """Return the entries with this action."""
+        return tuple(entry for entry in self.entries if entry.action == action)
+
+
+def make_plan(jobs: Iterable[Job], facts: Facts, *, force: bool = False) -> Plan:
+    """Decide what to do with each job.
+
+    With `force`, jobs whose result is there are built again. Raises InvalidFileError for a circle of
+    dependencies.
+    """
+    entries = _collapse_abi3([_assign(job, facts) for job in jobs])
+    # A dependency is needed for the Python and platform of the job itself, or from an abi3 wheel that serves it.
+    providers: dict[tuple[str, str], list[Planned]] = {}
+    for entry in entries:
+        for target in (str(entry.job.target), *entry.serves):
+            providers.setdefault((entry.job.project, target), []).append(entry)
+    keys: dict[str, str | None] = {}
+    finished: dict[str, Planned] = {}
+    for entry in _in_order(entries, providers):
+        needed = [dep for name in entry.job.depends for dep in providers.get((name, str(entry.job.target)), [])[:1]]
+        done = _decide(entry, [finished[dep.job.id] for dep in needed], keys, facts, force=force)
+        keys[done.job.id] = done.key
+        finished[done.job.id] = done
+    return Plan(tuple(finished.values()))
+
+
+def _assign(job: Job, facts: Facts) -> Planned:
+    chosen = facts.builder(job)
+    if isinstance(chosen, Unavailable):
+        return Planned(job=job, action="unavailable", reason=chosen.reason, hint=chosen.hint)
+    return Planned(job=job, action="build", reason="", builder=chosen.name, builder_reason=chosen.reason)
+
+
+def _collapse_abi3(entries: list[Planned]) -> list[Planned]:
+    """Keep, of the CPythons that one abi3 wheel serves, the lowest that can be built."""
+    groups: dict[tuple[str, ...], list[Planned]] = {}
+    kept: list[Planned] = []
+    for entry in entries:
+        target = entry.job.target
+        if entry.job.abi3 and target.implementation == "cp" and not target.freethreaded and entry.builder:
+            groups.setdefault((entry.job.project, str(entry.job.version), target.platform_tag), []).append(entry)
+        else:
+            kept.append(entry)
+    for group in groups.values():
+        lowest, *others = sorted(group, key=lambda entry: entry.job.target.python)
+        kept.append(replace(lowest, serves=tuple(str(other.job.target) for other in others)))
+    return kept
+
+
+def _in_order(entries: list[Planned], providers: Mapping[tuple[str, str], list[Planned]]) -> list[Planned]:
+    if not any(entry.job.depends for entry in entries):
+        return entries
+    by_id = {entry.job.id: entry for entry in entries}
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for entry in entries:
+        target = str(entry.job.target)
+        before = [dep.job.id for name in entry.job.depends for dep in providers.get((name, target), [])[:1]]
+        sorter.add(entry.job.id, *before)
+    try:
+        return [by_id[id_] for id_ in sorter.static_order()]
+    except CycleError as error:
+        circle = " -> ".join(by_id[id_].job.project for id_ in error.args[1])
+        raise InvalidFileError(
+            f"recipes depend on each other in a circle: {circle}", hint="take one of them out of depends.build"
+        ) from None
+
+
+def _decide(
+    entry: Planned, needed: list[Planned], keys: Mapping[str, str | None], facts: Facts, *, force: bool
+) -> Planned:
+    if entry.builder is None:
+        return entry
+    entry = replace(entry, depends=tuple(dep.job.id for dep in needed))
+    if missing := next((dep for dep in needed if dep.action == "unavailable"), None):
+        reason = f"needs {missing.job.id}: {missing.reason}"
+        return replace(entry, action="unavailable", builder=None, reason=reason, hint=missing.hint)
+    depends = {dep.job.id: key for dep in needed if (key := keys[dep.job.id]) is not None}
+    inputs = facts.inputs(entry.job, _builder(entry), depends) if len(depends) == len(needed) else None
+    key = None if inputs is None else build_key(inputs)
+    if key is not None and facts.finished(key) and not force:
+        return replace(entry, key=key, action="reuse", reason="same inputs")
+    reason, differing = _why(facts.latest(entry.job), key, inputs or {})
+    return replace(entry, key=key, changes=differing, reason="asked to build again" if force else reason)
+
+
+def _builder(entry: Planned) -> BuilderName:
+    assert entry.builder is not None  # noqa: S101 - the caller looked
+    return entry.builder
+
+
+def _why(last: Record | None, key: str | None, inputs: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """Say why a job is built, and which inputs changed since its last record."""
+    if last is None:
+        return "never built", ()
+    differing = tuple(changes(last.inputs, inputs)) if key is not None and last.inputs and last.key != key else ()
+    if last.status == "failed":
+        return f"failed last time: {last.cause.message if last.cause else 'no cause known'}", differing
+    if key is None:
+        return "inputs not known before its source and requirements are fetched", ()
+    return ("inputs changed" if differing else "its result is gone"), differing

@@ -1,0 +1,152 @@
+"""Recipes and what the user asked for in; the jobs in question out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from wheelhouse.errors import UsageError
+from wheelhouse.job import make_job
+from wheelhouse.target import Selection, matches, native_arch, native_family
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
+
+    from wheelhouse.config import Config
+    from wheelhouse.job import Job
+    from wheelhouse.recipe import Recipe
+    from wheelhouse.target import BuildIdentifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the command line asks for. Empty fields leave the choice to recipes and `wheelhouse.toml`."""
+
+    packages: tuple[Requirement, ...] = ()
+    """Project names, with a version specifier where one was given. Empty: all recipes."""
+    pythons: tuple[str, ...] = ()
+    """`3.13`, `3.14t`."""
+    archs: tuple[str, ...] = ()
+    """As cibuildwheel has them; `auto`, `all`."""
+    only: tuple[str, ...] = ()
+    """cibuildwheel selectors over build identifiers; whole identifiers among them."""
+    all_versions: bool = False
+
+    @property
+    def explicit(self) -> bool:
+        """Whether Pythons or targets were named: what cannot be built then is an error, not a remark."""
+        return bool(self.pythons or self.archs or self.only)
+
+
+def parse_packages(texts: Iterable[str]) -> tuple[Requirement, ...]:
+    """Parse `psycopg2` or `psycopg2==2.9.9`. Raises UsageError."""
+    packages = []
+    for text in texts:
+        try:
+            packages.append(Requirement(text))
+        except InvalidRequirement as error:
+            raise UsageError(
+                f"`{text}` is neither a project nor a project with a version",
+                hint="as in `psycopg2` or `psycopg2==2.9.10`",
+            ) from error
+    return tuple(packages)
+
+
+def select_jobs(recipes: Mapping[NormalizedName, Recipe], wanted: Wanted, config: Config) -> tuple[Job, ...]:
+    """Return the jobs asked for, and those that they depend on.
+
+    Raises UsageError where a name, version, Python or architecture that was asked for selects nothing.
+    """
+    asked = {canonicalize_name(package.name): package for package in wanted.packages}
+    jobs: list[Job] = []
+    for project in _with_dependencies(recipes, asked or recipes):
+        recipe = recipes[project]
+        versions = _versions(recipe, asked.get(project), wanted)
+        targets = _targets(recipe, wanted, config)
+        found = [
+            job for version in versions for target in targets if (job := make_job(recipe, version, target, config))
+        ]
+        if not found and project in asked:
+            raise _nothing_selected(recipe, wanted, config)
+        jobs += found
+    return tuple(jobs)
+
+
+def _with_dependencies(
+    recipes: Mapping[NormalizedName, Recipe], asked: Iterable[NormalizedName]
+) -> Iterator[NormalizedName]:
+    seen: set[NormalizedName] = set()
+    waiting = list(asked)
+    while waiting:
+        project = waiting.pop(0)
+        if project not in seen:
+            seen.add(project)
+            yield project
+            waiting += [canonicalize_name(name) for name in recipes[project].depends.build]
+
+
+def _versions(recipe: Recipe, package: Requirement | None, wanted: Wanted) -> tuple[Version, ...]:
+    versions = tuple(recipe.versions)
+    if package is not None and package.specifier:
+        fitting = tuple(v for v in versions if package.specifier.contains(v, prereleases=True))
+        if not fitting:
+            raise UsageError(
+                f"no version of {recipe.project} in the recipe fits `{package.specifier}`",
+                hint=f"the recipe has {', '.join(map(str, versions))}",
+            )
+        return fitting
+    return versions if wanted.all_versions else versions[:1]
+
+
+def _targets(recipe: Recipe, wanted: Wanted, config: Config) -> tuple[BuildIdentifier, ...]:
+    own = recipe.targets.build
+    if own is None and (wanted.pythons or wanted.only):
+        own = ("*",)  # the defaults of wheelhouse.toml give way to what was asked for
+    selection = Selection(
+        build=config.targets.build if own is None else own,
+        skip=config.targets.skip + recipe.targets.skip,
+        archs=_archs(wanted, config),
+        pythons=frozenset(wanted.pythons) or None,
+        families=None if wanted.only else _families(),
+    )
+    patterns = " ".join(wanted.only)
+    return tuple(
+        target
+        for target in selection.identifiers()
+        # PyPy and GraalPy only where a selector names them.
+        if (target.implementation == "cp" or own != ("*",) or wanted.only)
+        and (not patterns or matches(patterns, str(target)))
+    )
+
+
+def _families() -> frozenset[str]:
+    family = native_family()
+    return frozenset({"manylinux", "musllinux"}) if family in {"manylinux", "musllinux"} else frozenset({family})
+
+
+def _archs(wanted: Wanted, config: Config) -> frozenset[str] | None:
+    names = wanted.archs or (("all",) if wanted.only else config.targets.archs)
+    if "all" in names:
+        return None
+    return frozenset(native_arch() if name == "auto" else name for name in names)
+
+
+def _nothing_selected(recipe: Recipe, wanted: Wanted, config: Config) -> UsageError:
+    asked = [
+        *(f"--python {python}" for python in wanted.pythons),
+        *(f"--arch {arch}" for arch in wanted.archs),
+        *(f"--only '{pattern}'" for pattern in wanted.only),
+    ]
+    build = config.targets.build if recipe.targets.build is None else recipe.targets.build
+    return UsageError(
+        f"{recipe.project} has no target{' that fits ' + ' '.join(asked) if asked else ' on this machine'}",
+        hint=f"it is built for {' '.join(build)}"
+        + (f", but not for {' '.join(skip)}" if (skip := config.targets.skip + recipe.targets.skip) else "")
+        + "; `cibuildwheel --print-build-identifiers` shows what there is",
+    )
