@@ -6,16 +6,14 @@ folder, and last the recipes that come with wheelhouse (then `dist/` and `.wheel
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import pydantic
 
 from wheelhouse.toml import Duration, Strict, load_toml
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 BuilderChoice = Literal["auto", "cibuildwheel", "host"]
 Toolchain = Literal["auto", "zig", "system"]

@@ -33,7 +33,7 @@ class KnownFacts:
         setting: BuilderSetting,
         index: str | None,
     ) -> None:
-        """`setting` is `--builder`; `index` the configured index, None for the default one."""
+        """Take what to look at: `setting` is `--builder`, `index` the configured index or None for the default one."""
         self._workspace = workspace
         self._results = results
         self._builders = builders

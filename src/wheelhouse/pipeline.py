@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheelhouse import check, requirements, seal, source, trial
-from wheelhouse.buildkey import build_key
 from wheelhouse.builders import BuildRequest
+from wheelhouse.buildkey import build_key
 from wheelhouse.difference import differences
 from wheelhouse.errors import BuildTimeoutError, CanceledError, MachineError, NotReproducibleError, WheelhouseError
 from wheelhouse.facts import job_inputs
@@ -71,7 +71,10 @@ class Pipeline:
         return _Attempt(self, entry, dependencies).run()
 
     def verify(self, entry: Planned, before: Record, dependencies: Sequence[Record] = ()) -> Record:
-        """Build a finished job once more and compare the bytes; a difference is a failed record, and nothing is replaced."""
+        """Build a finished job once more and compare the bytes.
+
+        A difference gives a failed record; the result that is there stays.
+        """
         return _Attempt(self, entry, dependencies).run(verify=before)
 
 
@@ -105,7 +108,7 @@ class _Attempt:
         except (WheelhouseError, Failure, OSError) as error:
             self._log.line(f"error: {error}")
             record = self._failed(error)
-        except Exception as error:  # a defect of ours costs one job, not the batch; the log has the traceback
+        except Exception as error:  # noqa: BLE001 - a defect of ours costs one job, not the batch
             self._log.line("".join(traceback.format_exception(error)))
             record = self._failed(error)
         if record.status == "failed" and verify is None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from wheelhouse.buildkey import build_key, changes
 from wheelhouse.builders import Unavailable
+from wheelhouse.buildkey import build_key, changes
 from wheelhouse.errors import InvalidFileError
 
 if TYPE_CHECKING:

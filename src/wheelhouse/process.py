@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shlex
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -87,21 +89,23 @@ class Processes:
         """Run a command to its end and return what it said.
 
         With `log` (a path), the command line and all output are appended to that file and `output` is empty;
-        without it, stdout and stderr come back together in `output`. `env` replaces the environment. `timeout` is in seconds.
+        without it, stdout and stderr come back together in `output`. `env` replaces the environment. `timeout` is in
+        seconds.
 
         Raises Failure (status not 0, unless `check` is false), BuildTimeoutError, CanceledError, and MachineError
         where the program does not exist.
         """
         words = tuple(os.fspath(word) for word in command)
         with contextlib.ExitStack() as stack:
-            sink: IO[bytes] | int = subprocess.PIPE
+            # A file, never a pipe: what a command leaves in the background may keep a pipe open for ever.
+            opened = tempfile.TemporaryFile() if log is None else log.open("ab", buffering=0)  # noqa: SIM115 - next line
+            sink: IO[bytes] = stack.enter_context(opened)
             if log is not None:
-                sink = stack.enter_context(log.open("ab", buffering=0))
                 sink.write(f"$ {show(words)}\n".encode())
             child = self._start(words, cwd=cwd, env=env, sink=sink)
             started = time.monotonic()
             try:
-                output = self._wait(child, timeout=timeout, command=words)
+                self._wait(child, timeout=timeout, command=words)
             finally:
                 # Grandchildren that outlive their parent (a daemon, a background compile) end with it.
                 end_group(child.pid, signal.SIGKILL)
@@ -110,7 +114,7 @@ class Processes:
             completed = Completed(
                 command=words,
                 returncode=child.returncode,
-                output=output,
+                output="" if log is not None else _read_all(sink),
                 seconds=time.monotonic() - started,
             )
         if self.canceled:
@@ -120,7 +124,7 @@ class Processes:
         return completed
 
     def _start(
-        self, words: tuple[str, ...], *, cwd: Path | None, env: Mapping[str, str] | None, sink: IO[bytes] | int
+        self, words: tuple[str, ...], *, cwd: Path | None, env: Mapping[str, str] | None, sink: IO[bytes]
     ) -> subprocess.Popen[bytes]:
         with self._lock:
             if self.canceled:
@@ -147,19 +151,18 @@ class Processes:
             self._running.add(child)
             return child
 
-    def _wait(self, child: subprocess.Popen[bytes], *, timeout: float | None, command: tuple[str, ...]) -> str:
+    def _wait(self, child: subprocess.Popen[bytes], *, timeout: float | None, command: tuple[str, ...]) -> None:
         try:
-            stdout, _ = child.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
+            ended = _ended_within(child, timeout)
+        except BaseException:
+            self._stop(child)
+            raise
+        if not ended:
             self._stop(child)
             raise BuildTimeoutError(
                 f"`{show(command)}` did not end within {timeout:.0f} s and was stopped",
                 hint="raise resources.timeout in the recipe, or build on a faster machine",
-            ) from None
-        except BaseException:
-            self._stop(child)
-            raise
-        return (stdout or b"").decode("utf-8", "replace")
+            )
 
     @staticmethod
     def _stop(child: subprocess.Popen[bytes]) -> None:
@@ -169,6 +172,30 @@ class Processes:
             time.sleep(_POLL)
         end_group(child.pid, signal.SIGKILL)
         child.wait()
+
+
+def _ended_within(child: subprocess.Popen[bytes], timeout: float | None) -> bool:
+    """Wait for a child, without polling where the platform can, and say whether it ended in time."""
+    if timeout is not None and hasattr(os, "pidfd_open"):
+        handle = os.pidfd_open(child.pid)
+        try:
+            # Readable once the process has ended; Popen.wait(timeout=…) would look every 50 ms.
+            select.select([handle], [], [], timeout)
+        finally:
+            os.close(handle)
+        if child.poll() is not None:
+            return True
+        timeout = 0.0
+    try:
+        child.wait(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _read_all(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace")
 
 
 def show(command: Sequence[str | Path]) -> str:

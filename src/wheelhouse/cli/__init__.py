@@ -54,7 +54,7 @@ class _Lazy(click.Group):
 @click.option(
     "--registry",
     type=click.Path(path_type=Path, exists=True),
-    help="Folder with wheelhouse.toml and recipes/. [default: nearest upwards, else the recipes that come with wheelhouse]",
+    help="Folder with wheelhouse.toml and recipes/. [default: nearest upwards, else wheelhouse's own]",
 )
 @click.option("--dist", type=click.Path(path_type=Path, file_okay=False), help="Folder for finished wheels.")
 @click.option("--debug", is_flag=True, help="Show a traceback for errors.")

@@ -57,8 +57,8 @@ def build(
 ) -> int:
     """Build, repair, check and test the wheels of recipes, and put them into dist/.
 
-    One job is one recipe version for one build identifier. A job that fails costs itself and what depends on it; the others are
-    finished. Run again, only what is left is done. Exit status 3 says that jobs failed.
+    One job is one recipe version for one build identifier. A job that fails costs itself and what depends on it; the
+    others are finished. Run again, only what is left is done. Exit status 3 says that jobs failed.
     """
     from wheelhouse.cli.display import Display, closing_table  # noqa: PLC0415 - start-up time
     from wheelhouse.process import Processes  # noqa: PLC0415 - likewise

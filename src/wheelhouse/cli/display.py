@@ -1,4 +1,4 @@
-"""What a run shows while it runs, and the table at its end: live lines on a terminal, plain lines elsewhere, groups on GitHub."""
+"""What a run shows: live lines on a terminal, plain lines elsewhere, groups on GitHub; and the table at its end."""
 
 from __future__ import annotations
 

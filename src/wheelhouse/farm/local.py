@@ -1,6 +1,7 @@
 """A plan in, one record a job out: this machine's processors, kept busy by a queue of ready jobs.
 
-No rounds: a job starts as soon as what it depends on is finished and there is room. One failure stops only what depends on it.
+No rounds: a job starts as soon as what it depends on is finished and there is room. One failure stops only what
+depends on it.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def run(
 ) -> dict[str, Record]:
     """Carry out every job of the plan that is to be built, and return the records of all that could be.
 
-    `reused` gives the record of a job whose result is there; `finished` is told each record as it comes (in this thread).
+    `reused` gives the record of a job whose result is there; `finished` is told each record as it comes, in this thread.
     KeyboardInterrupt in the calling thread ends all running jobs and comes out again when they have ended.
     """
     ready: queue.SimpleQueue[Planned | None] = queue.SimpleQueue()

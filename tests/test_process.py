@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from wheelhouse.errors import BuildTimeoutError, CanceledError, MachineError
+from wheelhouse.process import WORK_VARIABLE, Failure, Processes, end_orphans
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def test_run__output__comes_back_with_errors_in_it() -> None:
+    done = Processes().run(python("import sys; print('out', flush=True); print('err', file=sys.stderr)"))
+    assert done.output == "out\nerr\n"
+
+
+def test_run__log__has_the_command_and_the_output(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    assert Processes().run(["echo", "a b"], log=log).output == ""
+    assert log.read_text() == "before\n$ echo 'a b'\na b\n"
+
+
+def test_run__status_not_zero__raises_with_what_ran() -> None:
+    with pytest.raises(Failure, match=r"`false` ended with status 1"):
+        Processes().run(["false"])
+
+
+def test_run__status_not_zero_and_no_check__comes_back() -> None:
+    assert Processes().run(["false"], check=False).returncode == 1
+
+
+def test_run__no_such_program__says_what_to_install() -> None:
+    with pytest.raises(MachineError) as caught:
+        Processes().run(["no-such-program"])
+    assert caught.value.hint == "install no-such-program, or put it on PATH"
+
+
+def _wait_for(path: Path) -> int:
+    deadline = time.monotonic() + 10
+    while not path.exists() or not path.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return int(path.read_text())
+
+
+def _gone(pid: int) -> bool:
+    deadline = time.monotonic() + 5
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_run__timeout__ends_the_whole_family(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    with pytest.raises(BuildTimeoutError, match="did not end within 1 s"):
+        Processes().run(["sh", "-c", f"trap '' TERM; sleep 60 & echo $! > {pid}; wait; sleep 60"], timeout=0.6)
+    assert _gone(_wait_for(pid))
+
+
+def test_run__child_ends__what_it_left_in_the_background_ends_too(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    Processes().run(["sh", "-c", f"sleep 60 >/dev/null 2>&1 & echo $! > {pid}"])
+    assert _gone(_wait_for(pid))
+
+
+def test_cancel__running__ends_it_and_refuses_more(tmp_path: Path) -> None:
+    processes = Processes()
+    pid = tmp_path / "pid"
+    caught: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            processes.run(["sh", "-c", f"echo $$ > {pid}; sleep 60"])
+        except CanceledError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    _wait_for(pid)
+    processes.cancel()
+    thread.join(10)
+    assert len(caught) == 1
+    with pytest.raises(CanceledError):
+        processes.run(["true"])
+
+
+def test_end_orphans__processes_of_a_killed_run__are_ended(tmp_path: Path) -> None:
+    pid = os.posix_spawn("/bin/sleep", ["sleep", "60"], {**os.environ, WORK_VARIABLE: os.fspath(tmp_path)}, setpgroup=0)
+    try:
+        # The new program's environment is to be seen only after its exec.
+        deadline = time.monotonic() + 5
+        while end_orphans(tmp_path) == 0:
+            assert time.monotonic() < deadline
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
