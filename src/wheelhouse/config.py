@@ -9,11 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pydantic
 
-from wheelhouse.toml import Duration, Strict, load_toml
+from wheelhouse.recipe_fields import FolderText
+from wheelhouse.selector import selector_problems
+from wheelhouse.target import known_identifiers
+from wheelhouse.toml import Count, Duration, Flag, Strict, find_all, load_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wheelhouse.toml import Location
 
 BuilderChoice = Literal["auto", "cibuildwheel", "host"]
 Toolchain = Literal["auto", "zig", "system"]
@@ -31,9 +39,11 @@ class IndexSettings(Strict):
 class TargetSettings(Strict):
     """What recipes build for when they do not say."""
 
-    build: tuple[str, ...] = ("cp311-*", "cp312-*", "cp313-*", "cp314-*")
+    build: Annotated[tuple[str, ...], pydantic.Field(min_length=1)] = ("cp311-*", "cp312-*", "cp313-*", "cp314-*")
+    """cibuildwheel selectors of build identifiers."""
     skip: tuple[str, ...] = ()
-    archs: tuple[str, ...] = ("auto",)
+    """Selectors of those to leave out, for every recipe."""
+    archs: Annotated[tuple[str, ...], pydantic.Field(min_length=1)] = ("auto",)
     """`auto` is this machine's own; `all`; or names as cibuildwheel has them."""
 
 
@@ -41,39 +51,43 @@ class BuildSettings(Strict):
     """How jobs are run."""
 
     builder: BuilderChoice = "auto"
+    """`cibuildwheel` builds in containers, `host` without; `auto`: in containers if engine and image are there."""
     toolchain: Toolchain = "auto"
-    jobs: Annotated[int, pydantic.Field(ge=0)] = 0
+    """Compiler of the host builder: `zig` reaches an old glibc, `system` is the machine's own; `auto`: zig first."""
+    jobs: Count = 0
     """How many jobs at once; 0: as many as processors and memory allow."""
     timeout: Duration = 1800.0
+    """How long one job may take, e.g. `90s`, `30m`, `2h`."""
 
 
 class RepairSettings(Strict):
     """How wheels are repaired."""
 
-    strip: bool = True
+    strip: Flag = True
+    """Take debug symbols out."""
 
 
 class PathSettings(Strict):
     """Where results go, relative to `wheelhouse.toml`."""
 
-    dist: str = "dist"
-    state: str = ".wheelhouse"
+    dist: FolderText = "dist"
+    """Finished wheels."""
+    state: FolderText = ".wheelhouse"
+    """Records, logs and results."""
 
 
 class Config(Strict):
     """All of `wheelhouse.toml`."""
 
-    index: IndexSettings = IndexSettings()
-    targets: TargetSettings = TargetSettings()
-    build: BuildSettings = BuildSettings()
-    repair: RepairSettings = RepairSettings()
+    index: IndexSettings = pydantic.Field(default_factory=IndexSettings)
+    targets: TargetSettings = pydantic.Field(default_factory=TargetSettings)
+    build: BuildSettings = pydantic.Field(default_factory=BuildSettings)
+    repair: RepairSettings = pydantic.Field(default_factory=RepairSettings)
     images: Mapping[str, str] = pydantic.Field(default_factory=dict)
-    """Build image by platform tag (`manylinux_x86_64`): a reference, best by digest, or one of cibuildwheel's short names."""
-    test_images: Annotated[Mapping[str, str], pydantic.Field(alias="test-images")] = pydantic.Field(
-        default_factory=dict
-    )
+    """Build image by platform tag (`manylinux_x86_64`): a reference, best by digest, or cibuildwheel's short name."""
+    test_images: Mapping[str, str] = pydantic.Field(default_factory=dict)
     """Minimal image by platform tag, in which built wheels are installed and imported."""
-    paths: PathSettings = PathSettings()
+    paths: PathSettings = pydantic.Field(default_factory=PathSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +130,24 @@ def load_config(path: Path) -> Config:
 
     Raises InvalidFileError with every problem of the file.
     """
-    return load_toml(path, Config)
+    return load_toml(path, Config, rules=_rules)
+
+
+def _rules(table: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
+    for key in ("build", "skip"):
+        for place, text in find_all(table, "targets", key, "*"):
+            if isinstance(text, str):
+                yield from ((place, problem) for problem in selector_problems(text))
+    archs = {"auto", "all", *(target.arch for target in known_identifiers().values())}
+    for place, arch in find_all(table, "targets", "archs", "*"):
+        if isinstance(arch, str) and arch not in archs:
+            yield place, f"`{arch}` is no architecture; there are {', '.join(sorted(archs))}"
+    platforms = {target.platform_tag for target in known_identifiers().values() if target.is_linux}
+    for key in ("images", "test-images"):
+        for place, images in find_all(table, key):
+            for tag in images if isinstance(images, dict) else ():
+                if tag not in platforms:
+                    yield (*place, tag), f"`{tag}` is no platform with images; there are {', '.join(sorted(platforms))}"
 
 
 def find_workspace(

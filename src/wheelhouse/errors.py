@@ -6,10 +6,26 @@ docs/reference/exit-codes.md; a test holds that page against this file.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong in a file."""
+
+    file: Path
+    key: str = ""
+    """Key path, as `version[0].sha256`; empty: the file as a whole."""
+    message: str
+
+    def __str__(self) -> str:
+        """Return `file: key.path: message`."""
+        return f"{self.file}: {self.key}: {self.message}" if self.key else f"{self.file}: {self.message}"
 
 
 class WheelhouseError(Exception):
@@ -60,7 +76,7 @@ class InvalidFileError(WheelhouseError):
     exit_code = 4
     summary = "a recipe or wheelhouse.toml is not valid"
 
-    def __init__(self, message: str, *, problems: Sequence[str] = (), hint: str | None = None) -> None:
+    def __init__(self, message: str, *, problems: Sequence[Problem] = (), hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.problems = tuple(problems)
 

@@ -1,7 +1,7 @@
 """`recipes/<project>/recipe.toml` in, a frozen `Recipe` out: how to build a project's wheels.
 
-TOML, no templating; the only substitutions are `{name}` and `{version}`, in `source.url`. Field names follow PEP 621, 517, 725,
-427 and 794, cibuildwheel and auditwheel.
+TOML, no templating; the only substitutions are `{name}` and `{version}`, in `source.url`. Field names follow PEP 621,
+517, 725, 427 and 794, cibuildwheel and auditwheel.
 """
 
 from __future__ import annotations
@@ -9,135 +9,85 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import pydantic
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import InvalidName, NormalizedName, canonicalize_name
-from packaging.version import InvalidVersion, Version
-from pydantic_core import PydanticCustomError
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
 
 from wheelhouse.config import Toolchain
-from wheelhouse.errors import InvalidFileError
-from wheelhouse.toml import Duration, Strict, load_toml
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from wheelhouse.recipe_fields import (
+    ImportName,
+    Memory,
+    NameText,
+    PathInside,
+    Reason,
+    RequirementText,
+    Sha256,
+    SourceUrl,
+    SpecifierText,
+    SystemPackage,
+    Text,
+    VariableName,
+    VersionText,
+)
+from wheelhouse.recipe_rules import recipe_rules
+from wheelhouse.toml import Count, Duration, Flag, Strict, load_toml
 
 FILE_NAME = "recipe.toml"
-
-
-def _version(value: str) -> str:
-    try:
-        Version(value)
-    except InvalidVersion as error:
-        raise ValueError(f"`{value}` is not a version (PEP 440)") from error
-    return value
-
-
-def _specifier(value: str) -> str:
-    try:
-        SpecifierSet(value)
-    except InvalidSpecifier as error:
-        raise ValueError(f"`{value}` is not a version specifier (PEP 440), as in `<2.9.11`") from error
-    return value
-
-
-def _requirement(value: str) -> str:
-    try:
-        Requirement(value)
-    except InvalidRequirement as error:
-        raise ValueError(f"`{value}` is not a requirement (PEP 508)") from error
-    return value
-
-
-def _name(value: str) -> str:
-    try:
-        canonicalize_name(value, validate=True)
-    except InvalidName as error:
-        raise ValueError(f"`{value}` is not a project name (PEP 508)") from error
-    return value
-
-
-def _import_name(value: str) -> str:
-    if not all(part.isidentifier() for part in value.split(".")):
-        raise ValueError(f"`{value}` cannot be imported: write a dotted module name")
-    return value
-
-
-def _patch_file(value: str) -> str:
-    path = PurePosixPath(value)
-    if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"`{value}` leaves the recipe's folder")
-    return value
-
-
-VersionText = Annotated[str, pydantic.AfterValidator(_version)]
-SpecifierText = Annotated[str, pydantic.AfterValidator(_specifier)]
-RequirementText = Annotated[str, pydantic.AfterValidator(_requirement)]
-NameText = Annotated[str, pydantic.AfterValidator(_name)]
-ImportName = Annotated[str, pydantic.AfterValidator(_import_name)]
-Sha256 = Annotated[
-    str, pydantic.Field(pattern=r"^[0-9a-f]{64}$", description="sha256 of the source, 64 lowercase hex digits")
-]
 
 
 class PackageTable(Strict):
     """Who the recipe is for."""
 
     name: NameText
+    """The project's name. Normalised (PEP 503), it is the folder's name."""
     import_names: tuple[ImportName, ...] | None = None
-    """PEP 794. Default: the name with `-` and `.` as `_`."""
+    """What `import` takes (PEP 794). Default: the name with `-` and `.` as `_`."""
 
 
 class VersionTable(Strict):
     """One version that can be built."""
 
     version: VersionText
-    sha256: Sha256
-    build_number: Annotated[int, pydantic.Field(ge=0)] = 0
+    """The version (PEP 440), as the source's file name has it."""
+    sha256: Annotated[Sha256, pydantic.Field(description="a source without its sha256 is refused")]
+    """Digest of the source archive: 64 hex digits in lower case. A source without it is refused."""
+    build_number: Count = 0
     """PEP 427 build tag: raise it to rebuild what was published. 0: no tag."""
 
 
 class PatchTable(Strict):
     """A change to the source that upstream has not released."""
 
-    file: Annotated[str, pydantic.AfterValidator(_patch_file)]
+    file: PathInside
     """Unified diff beside the recipe, applied with `-p1` and no fuzz."""
     when_version: SpecifierText = ""
-    upstream_status: Annotated[str, pydantic.Field(min_length=1)]
+    """Versions that need it (PEP 440), e.g. `<2.9.11`. Default: all."""
+    upstream_status: Reason
     """Yocto's habit: `Submitted <url>`, `Backport <url>`, `Pending`, `Inappropriate <why>`."""
 
 
 class SourceTable(Strict):
     """Where the source comes from. Default: the sdist on the configured index."""
 
-    url: str | None = None
+    url: SourceUrl | None = None
     """Address of a `.tar.gz` or `.zip`, with `{name}` and `{version}` filled in."""
     patches: tuple[PatchTable, ...] = ()
-    subdirectory: Annotated[str, pydantic.AfterValidator(_patch_file)] = ""
-
-    @pydantic.field_validator("url")
-    @classmethod
-    def _substitutions(cls, value: str | None) -> str | None:
-        if value is not None:
-            if unknown := set(re.findall(r"{([^{}]*)}", value)) - {"name", "version"}:
-                raise ValueError(f"only {{name}} and {{version}} are filled in, not {{{min(unknown)}}}")
-            if not re.match(r"(https?|file)://", value):
-                raise ValueError("a source URL starts with https://, http:// or file://")
-        return value
+    """Changes to the source, in the order in which they are applied."""
+    subdirectory: PathInside = ""
+    """Folder inside the archive that holds `pyproject.toml` or `setup.py`."""
 
 
 class SystemPackages(Strict):
     """Packages of the build image or machine, by image family."""
 
-    manylinux: tuple[str, ...] = ()
+    manylinux: tuple[SystemPackage, ...] = ()
     """dnf names (AlmaLinux)."""
-    musllinux: tuple[str, ...] = ()
+    musllinux: tuple[SystemPackage, ...] = ()
     """apk names (Alpine)."""
-    debian: tuple[str, ...] = ()
+    debian: tuple[SystemPackage, ...] = ()
     """apt names (Debian, Ubuntu)."""
 
 
@@ -145,14 +95,17 @@ class DependsTable(Strict):
     """Other recipes that must be built first; their wheels are offered to the build."""
 
     build: tuple[NameText, ...] = ()
+    """Names of recipes of the same registry."""
 
 
 class TargetsTable(Strict):
     """What to build for, by cibuildwheel's selectors. Default: `wheelhouse.toml`'s."""
 
-    build: tuple[str, ...] | None = None
+    build: Annotated[tuple[str, ...], pydantic.Field(min_length=1)] | None = None
+    """Selectors of the build identifiers to build for, e.g. `cp313-*`."""
     skip: tuple[str, ...] = ()
-    abi3: bool = False
+    """Selectors of those to leave out; added to `wheelhouse.toml`'s."""
+    abi3: Flag = False
     """The wheels use the limited API (PEP 384): the lowest Python's wheel serves all later ones."""
 
 
@@ -163,10 +116,13 @@ class BuildTable(Strict):
     """Build requirements beside those of the source's `pyproject.toml`."""
     constraints: tuple[RequirementText, ...] = ()
     """Bounds on build requirements, e.g. `setuptools<80`."""
-    environment: Mapping[str, str] = pydantic.Field(default_factory=dict)
+    environment: Mapping[VariableName, Text] = pydantic.Field(default_factory=dict)
+    """Variables of the build."""
     config_settings: Mapping[str, str | tuple[str, ...]] = pydantic.Field(default_factory=dict)
+    """What the back end is told (PEP 517), key by key."""
     toolchain: Toolchain | None = None
-    extension: bool = True
+    """Compiler of the host builder. Default: `wheelhouse.toml`'s."""
+    extension: Flag = True
     """A wheel without an extension module (or executable) is an error."""
 
 
@@ -177,24 +133,27 @@ class RepairTable(Strict):
     """Library names (`libpq`) that may be copied into the wheel; any other is a finding."""
     exclude: tuple[str, ...] = ()
     """Library names (`libcuda.so.1`) that are left to the machine that installs the wheel."""
-    strip: bool | None = None
+    strip: Flag | None = None
+    """Take debug symbols out. Default: `wheelhouse.toml`'s."""
 
 
 class TestTable(Strict):
     """What proves that the wheel works."""
 
     imports: tuple[ImportName, ...] | None = None
-    """Default: `package.import-names`."""
-    command: str | None = None
+    """Modules that are imported from the installed wheel. Default: `package.import-names`."""
+    command: Text | None = None
     """Shell command run in the clean environment, in an empty folder."""
     requires: tuple[RequirementText, ...] = ()
+    """What is installed beside the wheel for the test."""
 
 
 class ResourcesTable(Strict):
     """What a build may use."""
 
     timeout: Duration | None = None
-    memory: Annotated[str, pydantic.Field(pattern=r"^\d+(\.\d+)? ?(MB|GB)$")] | None = None
+    """How long one job may take, e.g. `90s`, `30m`, `2h`. Default: `wheelhouse.toml`'s."""
+    memory: Memory | None = None
     """What one job needs at its peak, e.g. `4 GB`: fewer are run at once on small machines."""
 
 
@@ -204,8 +163,10 @@ class OverrideTable(Strict):
     select: str = "*"
     """cibuildwheel selector over build identifiers."""
     when_version: SpecifierText = ""
-    reason: Annotated[str, pydantic.Field(min_length=1)]
-    skip: bool = False
+    """Versions that it holds for (PEP 440). Default: all."""
+    reason: Reason
+    """Why, for whoever meets it next."""
+    skip: Flag = False
     """Do not build for these."""
     system_packages: SystemPackages | None = None
     build: BuildTable | None = None
@@ -220,16 +181,16 @@ class Recipe(Strict):
 
     package: PackageTable
     version: Annotated[tuple[VersionTable, ...], pydantic.Field(min_length=1)]
-    source: SourceTable = SourceTable()
-    system_packages: SystemPackages = SystemPackages()
-    depends: DependsTable = DependsTable()
-    targets: TargetsTable = TargetsTable()
-    build: BuildTable = BuildTable()
+    source: SourceTable = pydantic.Field(default_factory=SourceTable)
+    system_packages: SystemPackages = pydantic.Field(default_factory=SystemPackages)
+    depends: DependsTable = pydantic.Field(default_factory=DependsTable)
+    targets: TargetsTable = pydantic.Field(default_factory=TargetsTable)
+    build: BuildTable = pydantic.Field(default_factory=BuildTable)
     override: tuple[OverrideTable, ...] = ()
     cibuildwheel: Mapping[str, Any] = pydantic.Field(default_factory=dict)
-    repair: RepairTable = RepairTable()
-    test: TestTable = TestTable()
-    resources: ResourcesTable = ResourcesTable()
+    repair: RepairTable = pydantic.Field(default_factory=RepairTable)
+    test: TestTable = pydantic.Field(default_factory=TestTable)
+    resources: ResourcesTable = pydantic.Field(default_factory=ResourcesTable)
 
     _folder: Path = pydantic.PrivateAttr(default=Path())
 
@@ -257,21 +218,8 @@ class Recipe(Strict):
 def load_recipe(path: Path) -> Recipe:
     """Read one recipe.
 
-    Raises InvalidFileError with every problem of the file, the folder's name and missing patches included.
+    Raises InvalidFileError with every problem of the file: of its values, of their order, of what lies beside it.
     """
-    recipe = load_toml(path, Recipe)
+    recipe = load_toml(path, Recipe, rules=recipe_rules(path.parent))
     recipe._folder = path.parent  # noqa: SLF001 - set once, here, before anyone else sees it
-    if problems := [f"{path}: {problem}" for problem in _outside_the_schema(recipe)]:
-        raise InvalidFileError(f"{path} is not valid", problems=problems)
     return recipe
-
-
-def _outside_the_schema(recipe: Recipe) -> Iterable[str]:
-    folder = recipe.folder.name
-    if folder != recipe.project:
-        yield f"package.name: the folder is `{folder}`, the project `{recipe.project}`: they must be the same (PEP 503)"
-    if len(recipe.versions) != len(recipe.version):
-        yield "version: one version stands twice"
-    for number, patch in enumerate(recipe.source.patches):
-        if not (recipe.folder / patch.file).is_file():
-            yield f"source.patches[{number}].file: {patch.file} does not exist beside the recipe"

@@ -1,21 +1,21 @@
 """A TOML file and a pydantic model in, a frozen value out, or all problems of the file at once.
 
-Unknown keys are refused with the nearest known one; every message names the file and the key path.
+Unknown keys are refused with the nearest known one; every message names the file and the key path. Rules that a model
+cannot say (`rules`) look at the bare table: what they find is told even where the model refuses the file.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import pydantic
+import tomli
 
-from wheelhouse.errors import InvalidFileError
+from wheelhouse.errors import InvalidFileError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -25,7 +25,6 @@ class Strict(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(
         frozen=True,
         extra="forbid",
-        strict=False,
         alias_generator=lambda name: name.replace("_", "-"),
         validate_by_name=False,
         validate_by_alias=True,
@@ -34,94 +33,105 @@ class Strict(pydantic.BaseModel):
 
 
 Model = TypeVar("Model", bound=Strict)
+#: Where in a file: `("version", 0, "sha256")`.
+Location: TypeAlias = tuple[int | str, ...]
+#: A bare table in; what is wrong in it, and where, out. Must bear values of any type.
+Rules: TypeAlias = Callable[[Mapping[str, Any]], Iterator[tuple[Location, str]]]
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def _seconds(value: object) -> object:
     if isinstance(value, str):
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", value)
+        found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smh])", value)
         if found is None:
             raise ValueError('a duration is a number and a unit, as in "90s", "30m" or "2h"')
         return float(found[1]) * _UNITS[found[2]]
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        raise ValueError('a duration needs its unit, as in "90s", "30m" or "2h"')  # noqa: TRY004 - pydantic takes ValueError
-    return value
+    raise ValueError('a duration is a text with its unit, as in "90s", "30m" or "2h"')
 
 
 #: `"90s"`, `"30m"`, `"2h"` in the file; seconds here.
 Duration = Annotated[
     float,
     pydantic.BeforeValidator(
-        _seconds, json_schema_input_type=Annotated[str, pydantic.Field(pattern=r"^\d+(\.\d+)?\s*[smh]$")]
+        _seconds, json_schema_input_type=Annotated[str, pydantic.Field(pattern=r"^\d{1,9}(\.\d{1,9})?\s*[smh]$")]
     ),
     pydantic.Field(gt=0),
 ]
+#: true or false, and nothing that could pass for it.
+Flag = Annotated[bool, pydantic.Field(strict=True)]
+#: A whole number from 0; no text that looks like one.
+Count = Annotated[int, pydantic.Field(strict=True, ge=0, le=999_999)]
 
 
-def load_toml(path: Path, model: type[Model], *, context: dict[str, Any] | None = None) -> Model:
+def no_rules(table: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:  # noqa: ARG001 - the form of all rules
+    """Find nothing wrong."""
+    yield from ()
+
+
+def load_toml(path: Path, model: type[Model], *, rules: Rules = no_rules) -> Model:
     """Read a TOML file into a model.
 
     Raises InvalidFileError, which holds every problem as `file: key.path: message`.
     """
+    table = read_table(path)
+    problems: dict[Location, str] = {}
     try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        raise InvalidFileError(f"{path} does not exist") from None
-    except IsADirectoryError:
-        raise InvalidFileError(f"{path} is a folder, not a file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidFileError(f"{path} cannot be read: {error}") from error
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidFileError(f"{path} is not valid TOML", problems=[f"{path}: {error}"]) from error
-    try:
-        return model.model_validate(table, context=context)
+        value = model.model_validate(table)
     except pydantic.ValidationError as error:
-        problems = [f"{path}: {problem}" for problem in _problems(error, model)]
-        raise InvalidFileError(f"{path} is not valid", problems=problems) from None
+        from wheelhouse.toml_problems import explain  # noqa: PLC0415 - only on a mistake
+
+        problems = explain(error, model, table)
+    for location, message in rules(table):
+        problems.setdefault(location, message)
+    if problems:
+        told = [Problem(file=path, key=key_path(location), message=message) for location, message in problems.items()]
+        raise InvalidFileError(f"{path} is not valid", problems=told)
+    return value
 
 
-def _problems(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> Iterator[str]:
-    for entry in error.errors(include_url=False):
-        location = entry["loc"]
-        where = key_path(location)
-        if entry["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(location[-1]), _known_keys(model, location[:-1]), n=1)
-            yield f"{where}: unknown key" + (f"; did you mean `{near[0]}`?" if near else "")
-        elif entry["type"] == "missing":
-            yield f"{where}: this key is missing"
-        else:
-            message = entry["msg"].removeprefix("Value error, ")
-            yield f"{where}: {message[:1].lower()}{message[1:]}" if where else message
+def read_table(path: Path) -> dict[str, Any]:
+    """Read and parse a TOML file. Raises InvalidFileError."""
+    try:
+        return tomli.loads(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        problem = "there is no such file"
+    except UnicodeDecodeError as error:
+        problem = f"not UTF-8, which TOML has to be: {error.reason} at byte {error.start}"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror or error}"
+    except RecursionError:
+        problem = "not valid TOML: nested too deeply"
+    except ValueError as error:  # tomli's own error, and the interpreter's for numbers of thousands of digits
+        problem = f"not valid TOML: {error}"
+    raise InvalidFileError(f"{path} is not valid", problems=[Problem(file=path, message=problem)])
 
 
-def key_path(location: tuple[int | str, ...]) -> str:
+def key_path(location: Location) -> str:
     """Return `version[0].sha256` for `("version", 0, "sha256")`."""
     text = ""
     for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if _BARE_KEY.fullmatch(part) else f'."{part}"'
     return text.removeprefix(".")
 
 
-def _known_keys(model: type[pydantic.BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Return the keys of the table at `location`, by following the model's fields."""
-    kinds: list[Any] = [model]
-    for part in location:
-        if isinstance(part, int):
-            continue
-        kinds = [
-            kind
-            for table in kinds
-            for field in table.model_fields.values()
-            if part == field.alias
-            for kind in _models_in(field.annotation)
-        ]
-    return [field.alias or name for table in kinds for name, field in table.model_fields.items()]
+def find_all(table: object, *pattern: str) -> Iterator[tuple[Location, Any]]:
+    """Yield every value at `pattern` in a bare table, and where it is; `*` stands for each item of a list.
 
-
-def _models_in(annotation: object) -> list[type[pydantic.BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
-        return [annotation]
-    return [kind for inner in getattr(annotation, "__args__", ()) for kind in _models_in(inner)]
+    What is not there, or is of another type than the pattern supposes, yields nothing.
+    """
+    if not pattern:
+        yield (), table
+        return
+    head, *rest = pattern
+    if head == "*":
+        items: list[tuple[int | str, Any]] = list(enumerate(table)) if isinstance(table, list) else []
+    else:
+        items = [(head, table[head])] if isinstance(table, dict) and head in table else []
+    for key, value in items:
+        for location, found in find_all(value, *rest):
+            yield (key, *location), found
