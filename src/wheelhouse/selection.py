@@ -46,16 +46,20 @@ class Wanted:
 
 def parse_packages(texts: Iterable[str]) -> tuple[Requirement, ...]:
     """Parse `psycopg2` or `psycopg2==2.9.9`. Raises UsageError."""
-    packages = []
-    for text in texts:
-        try:
-            packages.append(Requirement(text))
-        except InvalidRequirement as error:
-            raise UsageError(
-                f"`{text}` is neither a project nor a project with a version",
-                hint="as in `psycopg2` or `psycopg2==2.9.10`",
-            ) from error
-    return tuple(packages)
+    return tuple(_package(text) for text in texts)
+
+
+def _package(text: str) -> Requirement:
+    refusal = UsageError(
+        f"`{text}` is neither a project nor a project with a version", hint="as in `psycopg2` or `psycopg2==2.9.10`"
+    )
+    try:
+        package = Requirement(text)
+    except InvalidRequirement as error:
+        raise refusal from error
+    if package.url or package.extras or package.marker:
+        raise refusal
+    return package
 
 
 def select_jobs(recipes: Mapping[NormalizedName, Recipe], wanted: Wanted, config: Config) -> tuple[Job, ...]:

@@ -1,0 +1,61 @@
+"""The project's sessions: `nox -s lint tests bench build`."""
+
+from __future__ import annotations
+
+import os
+
+import nox
+
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["lint", "tests"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Formatting, rules and types."""
+    session.install("-e", ".[zig]", *nox.project.dependency_groups(PROJECT, "lint", "test"))
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Test the built wheel, as a user installs it. What this machine cannot run is skipped with its reason."""
+    session.install(".[zig]", *nox.project.dependency_groups(PROJECT, "test"))
+    workers = os.environ.get("WHEELHOUSE_TEST_WORKERS", "auto")
+    arguments = session.posargs or ["-n", workers, "--dist", "worksteal"]
+    session.run("pytest", *arguments)
+
+
+@nox.session(python=PYTHONS)
+def matrix(session: nox.Session) -> None:
+    """Run the quick tests on every Python that we support."""
+    session.install(".[zig]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("pytest", "-m", "not slow and not container", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Measure what the tests reach; fails under the floor in pyproject.toml."""
+    session.install("-e", ".[zig]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("pytest", "--cov", "--cov-report=term-missing:skip-covered", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run a benchmark beside its peers: `nox -s bench -- benchmarks/host_and_container.py`."""
+    session.install(".[zig]", *nox.project.dependency_groups(PROJECT, "bench"))
+    for script in session.posargs or ["benchmarks/nothing_to_do.py"]:
+        session.run("python", script)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build sdist and wheel of wheelhouse itself, and let it check its own."""
+    session.install(".", "build")
+    session.run("python", "-m", "build", "--outdir", "dist/own")
+    session.run("twine", "check", "--strict", "dist/own/*")
