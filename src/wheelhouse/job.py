@@ -1,25 +1,27 @@
 """A recipe, one of its versions and a build identifier in; a `Job` out, with defaults and overrides resolved.
 
-After this nobody looks at a recipe again: a job holds all that a build is determined by, save what is found out on the way (the
-hashes of build requirements, the builder's tools).
+After this nobody looks at a recipe again: a job holds all that a build is determined by, save what is found out on the
+way (the hashes of build requirements, the builder's tools).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from wheelhouse.errors import InvalidFileError, Problem
 from wheelhouse.recipe import SystemPackages
 from wheelhouse.target import matches
 from wheelhouse.toml import Strict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from packaging.utils import NormalizedName
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 BuilderName = Literal["cibuildwheel", "host"]
 Table = TypeVar("Table", bound=Strict)
+#: How cibuildwheel's options that name an image end.
+_IMAGE = "-image"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +104,9 @@ class Job:
     extension: bool = True
     abi3: bool = False
     cibuildwheel: Mapping[str, Any] = field(default_factory=dict)
+    """Without the options that name images."""
     image: str | None = None
+    """Build image, as the recipe or `wheelhouse.toml` has it; None: cibuildwheel's own, or not a Linux target."""
     repair: RepairSpec = field(default_factory=RepairSpec)
     test: TestSpec = field(default_factory=TestSpec)
     timeout: float = 1800.0
@@ -125,7 +131,7 @@ class Job:
         """
         values: dict[str, object] = {
             "recipe.build-number": self.build_number,
-            "recipe.system-packages": self.system_packages.model_dump(),
+            "recipe.system-packages": {family: names for family, names in self.system_packages if names},
             "recipe.build.requires": self.requires,
             "recipe.build.constraints": self.constraints,
             "recipe.build.environment": self.environment,
@@ -152,24 +158,50 @@ def make_job(recipe: Recipe, version: Version, target: BuildIdentifier, config: 
 
     Returns None where an override with `skip` says not to build it. `version` must be one of the recipe's.
     """
-    overrides = [entry for entry in recipe.override if _applies(entry, version, target)]
-    if any(entry.skip for entry in overrides):
-        return None
-    entry = recipe.versions[version]
+    return next(iter(make_jobs(recipe, version, (target,), config)), None)
+
+
+def make_jobs(recipe: Recipe, version: Version, targets: Iterable[BuildIdentifier], config: Config) -> tuple[Job, ...]:
+    """Resolve a recipe for one version and many build identifiers, without those that an override skips.
+
+    What does not depend on the identifier is resolved once for each set of overrides that apply together.
+    """
+    overrides = [override for override in recipe.override if _covers(override.when_version, version)]
+    source: SourceSpec | None = None
+    templates: dict[tuple[bool, ...], tuple[Job, Mapping[str, Any]] | None] = {}
+    jobs: list[Job] = []
+    for target in targets:
+        applies = tuple(matches(override.select, str(target)) for override in overrides)
+        if applies not in templates:
+            source = source or _source(recipe, version)
+            chosen = list(compress(overrides, applies))
+            templates[applies] = (
+                None if any(o.skip for o in chosen) else _resolve(recipe, source, chosen, target, config)
+            )
+        if template := templates[applies]:
+            job, options = template
+            jobs.append(replace(job, target=target, image=_image(options, target, config)))
+    return tuple(jobs)
+
+
+def _resolve(
+    recipe: Recipe, source: SourceSpec, overrides: list[OverrideTable], target: BuildIdentifier, config: Config
+) -> tuple[Job, Mapping[str, Any]]:
+    """Return a job without image, and cibuildwheel's options with those that name images."""
     build = _merge_build(recipe.build, [o.build for o in overrides])
     repair: RepairTable = _merge(recipe.repair, [o.repair for o in overrides])
     test: TestTable = _merge(recipe.test, [o.test for o in overrides])
     resources: ResourcesTable = _merge(recipe.resources, [o.resources for o in overrides])
-    cibuildwheel = dict(recipe.cibuildwheel)
+    options = dict(recipe.cibuildwheel)
     for override in overrides:
-        cibuildwheel |= override.cibuildwheel or {}
+        options |= override.cibuildwheel or {}
     strip = config.repair.strip if repair.strip is None else repair.strip
-    return Job(
+    job = Job(
         project=recipe.project,
-        version=version,
-        build_number=entry.build_number,
+        version=source.version,
+        build_number=recipe.versions[source.version].build_number,
         target=target,
-        source=_source(recipe, version),
+        source=source,
         system_packages=_merge(recipe.system_packages, [o.system_packages for o in overrides]),
         requires=build.requires,
         constraints=build.constraints,
@@ -178,8 +210,7 @@ def make_job(recipe: Recipe, version: Version, target: BuildIdentifier, config: 
         toolchain=build.toolchain or config.build.toolchain,
         extension=build.extension,
         abi3=recipe.targets.abi3,
-        cibuildwheel=cibuildwheel,
-        image=config.images.get(target.platform_tag),
+        cibuildwheel=_without_images(options),
         repair=RepairSpec(allow_grafted=repair.allow_grafted, exclude=repair.exclude, strip=strip),
         test=TestSpec(
             imports=recipe.import_names if test.imports is None else test.imports,
@@ -190,10 +221,29 @@ def make_job(recipe: Recipe, version: Version, target: BuildIdentifier, config: 
         memory=_bytes(resources.memory),
         depends=tuple(canonicalize_name(name) for name in recipe.depends.build),
     )
+    return job, options
 
 
-def _applies(override: OverrideTable, version: Version, target: BuildIdentifier) -> bool:
-    return _covers(override.when_version, version) and matches(override.select, str(target))
+def _image(options: Mapping[str, Any], target: BuildIdentifier, config: Config) -> str | None:
+    """Return the image of a target: the recipe's, for Linux or in general, else `wheelhouse.toml`'s."""
+    if not target.is_linux:
+        return None
+    arch = f"pypy_{target.arch}" if target.implementation == "pp" and target.family == "manylinux" else target.arch
+    name = f"{target.family}-{arch}{_IMAGE}"
+    image: str | None = options.get("linux", {}).get(name) or options.get(name)
+    return image or config.images.get(target.platform_tag)
+
+
+def _without_images(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the options that name images: a job has one, in a field of its own."""
+    kept: dict[str, Any] = {}
+    for name, value in options.items():
+        if name == "linux":
+            if inner := _without_images(value):
+                kept[name] = inner
+        elif not name.endswith(_IMAGE):
+            kept[name] = value
+    return kept
 
 
 def _covers(specifier: str, version: Version) -> bool:
@@ -202,15 +252,25 @@ def _covers(specifier: str, version: Version) -> bool:
 
 def _source(recipe: Recipe, version: Version) -> SourceSpec:
     url = recipe.source.url
-    patches = [recipe.folder / patch.file for patch in recipe.source.patches if _covers(patch.when_version, version)]
+    entry = recipe.versions[version]
+    files = [patch.file for patch in recipe.source.patches if _covers(patch.when_version, version)]
     return SourceSpec(
         project=recipe.project,
         version=version,
-        sha256=recipe.versions[version].sha256,
-        url=None if url is None else url.replace("{name}", recipe.project).replace("{version}", str(version)),
-        patches=tuple(Patch(path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest()) for path in patches),
+        sha256=entry.sha256,
+        # As the recipe spells them: an address has its own idea of a name and of a version.
+        url=None if url is None else url.replace("{name}", recipe.package.name).replace("{version}", entry.version),
+        patches=tuple(_patch(recipe.folder / file) for file in files),
         subdirectory=recipe.source.subdirectory,
     )
+
+
+def _patch(path: Path) -> Patch:
+    try:
+        return Patch(path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    except OSError as error:
+        problem = Problem(file=path, message=f"cannot be read: {error.strerror}")
+        raise InvalidFileError(f"{path} is not valid", problems=[problem]) from error
 
 
 def _merge(base: Table, overrides: list[Table | None]) -> Table:
