@@ -1,0 +1,45 @@
+"""The names of a wheel's files in, notes out on what probably should not be there."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from wheelhouse.check.codes import Code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wheelhouse.check.contents import Contents
+    from wheelhouse.finding import Finding
+
+_BYTECODE = re.compile(r"\.py[co]$")
+_LEFTOVER = re.compile(
+    r"\.(?:o|obj|gcda|gcno|orig|rej|swp|la|c|cc|cpp|cxx)$|(?:^|/)(?:\.DS_Store|CMakeCache\.txt|\.git(?:ignore)?|direct_url\.json)$"
+)
+_COMMON_FOLDERS = frozenset(
+    {"test", "tests", "doc", "docs", "example", "examples", "src", "build", "dist", "benchmarks", "scripts"}
+)
+_MOST_NAMES = 3
+
+
+def check_inside(contents: Contents) -> Iterator[Finding]:
+    """Look for bytecode, leftovers of the build, and folders that would lie in everybody's site-packages."""
+    names = [member.name for member in contents.members]
+    if bytecode := [name for name in names if _BYTECODE.search(name)]:
+        yield Code.BYTECODE.finding(
+            f"compiled Python files: {_some(bytecode)}", hint="installers compile by themselves"
+        )
+    if leftovers := [name for name in names if _LEFTOVER.search(name)]:
+        yield Code.LEFTOVERS.finding(f"sources and leftovers of the build: {_some(leftovers)}")
+    top = sorted({name.split("/")[0] for name in names if "/" in name} & _COMMON_FOLDERS)
+    if top and str(contents.name.project) not in top:
+        yield Code.TOP_LEVEL.finding(
+            f"installs into site-packages as {', '.join(top)}",
+            hint="leave it out of the packages that the build collects",
+        )
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
