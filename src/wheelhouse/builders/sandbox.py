@@ -82,6 +82,8 @@ def build_environment(
         "SOURCE_DATE_EPOCH": str(epoch),
         "PYTHONHASHSEED": "0",
         "PYTHONNOUSERSITE": "1",
+        # What a back end warns of (its own deprecations) would be repeated by build in our process, not in the log.
+        "PYTHONWARNINGS": "ignore",
         "PIP_NO_INDEX": "1",
         "UV_OFFLINE": "1",
     }

@@ -96,6 +96,11 @@ class Compilers:
             if self.zig is None and self.system is None:
                 return Unavailable(reason="there is no C compiler", hint=_NO_COMPILER_HINT)
             return None
+        if (python.libc == "musl") != (target.family == "musllinux"):
+            return Unavailable(
+                reason=f"{target.family} wheels cannot be built with a Python for {python.libc}",
+                hint="use --builder cibuildwheel, or a machine with that C library",
+            )
         if target.arch not in CROSS_ARCHS or python.arch not in CROSS_ARCHS:
             return Unavailable(
                 reason=f"{target.arch} cannot be built on {python.arch} without a container",
@@ -114,8 +119,8 @@ class Compilers:
         Raises MachineError where there is none.
         """
         target = ZigTarget(arch=job.target.arch, libc="musl" if job.target.family == "musllinux" else "glibc")
-        zig = self.zig and Attempt(name="zig", version=self.zig.version, target=target)
-        system = self.system and Attempt(name="system", version=self.system.version, target=target)
+        zig = None if self.zig is None else Attempt(name="zig", version=self.zig.version, target=target)
+        system = None if self.system is None else Attempt(name="system", version=self.system.version, target=target)
         native = is_native(job.target, python)
         wanted: tuple[Attempt | None, ...]
         if job.toolchain == "zig":
