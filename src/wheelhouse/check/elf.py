@@ -17,7 +17,7 @@ from elftools.elf.sections import NoteSection
 from elftools.elf.segments import InterpSegment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 MAGIC = b"\x7fELF"
 #: (machine, bits, little endian) -> architecture, as platform tags spell it.
@@ -93,20 +93,22 @@ def read_elf(data: bytes) -> Elf:
 
 
 def _read(elf: Any) -> Elf:
-    dynamic = _dynamic(elf)
-    headers = {segment["p_type"]: segment for segment in elf.iter_segments()}
+    segments = list(elf.iter_segments())
+    sections = {section.name: section for section in elf.iter_sections()}
+    dynamic = _dynamic(segments)
+    headers = {segment["p_type"]: segment for segment in segments}
     stack = headers.get("PT_GNU_STACK")
     interpreter = headers.get("PT_INTERP")
     debug = sum(
         section["sh_size"]
-        for section in elf.iter_sections()
-        if section.name.startswith((".debug_", ".zdebug_")) and section["sh_type"] != _NO_BITS
+        for name, section in sections.items()
+        if name.startswith((".debug_", ".zdebug_")) and section["sh_type"] != _NO_BITS
     )
-    dynamic_symbols = list(_symbols(elf, ".dynsym"))
+    dynamic_symbols = list(_symbols(elf, sections.get(".dynsym")))
     undefined = frozenset(name for name, _, defined in dynamic_symbols if not defined)
     python_symbols = frozenset(
         name
-        for name, binding, _ in [*dynamic_symbols, *_symbols(elf, ".symtab")]
+        for name, binding, _ in [*dynamic_symbols, *_symbols(elf, sections.get(".symtab"))]
         if name.startswith(("Py", "_Py")) and binding not in {_LOCAL, _GNU_UNIQUE}
     )
     return Elf(
@@ -116,11 +118,11 @@ def _read(elf: Any) -> Elf:
         soname=dynamic.soname,
         needed=dynamic.needed,
         rpath=dynamic.rpath,
-        versions=tuple(_versions(elf)),
+        versions=tuple(_versions(sections.get(".gnu.version_r"))),
         undefined=undefined,
         python_symbols=python_symbols,
         is_extension=any(name.startswith("PyInit_") and defined for name, _, defined in dynamic_symbols),
-        level=_level(elf),
+        level=_level(sections.get(".note.gnu.property")) if elf["e_machine"] == "EM_X86_64" else None,
         stack="unmarked" if stack is None else "executable" if stack["p_flags"] & _EXECUTE else "protected",
         text_relocations=dynamic.text_relocations,
         relro="PT_GNU_RELRO" in headers,
@@ -136,8 +138,8 @@ class _Dynamic:
     text_relocations: bool = False
 
 
-def _dynamic(elf: Any) -> _Dynamic:
-    segment: Any = next((segment for segment in elf.iter_segments() if isinstance(segment, DynamicSegment)), None)
+def _dynamic(segments: list[Any]) -> _Dynamic:
+    segment: Any = next((segment for segment in segments if isinstance(segment, DynamicSegment)), None)
     if segment is None:
         return _Dynamic()
     tags = [(tag.entry.d_tag, tag) for tag in segment.iter_tags()]
@@ -156,17 +158,15 @@ def _dynamic(elf: Any) -> _Dynamic:
     )
 
 
-def _versions(elf: Any) -> Iterable[tuple[str, str]]:
-    section = elf.get_section_by_name(".gnu.version_r")
+def _versions(section: Any) -> Iterator[tuple[str, str]]:
     if isinstance(section, GNUVerNeedSection):
         for need, entries in section.iter_versions():
             for entry in entries:
                 yield str(need.name), str(entry.name)
 
 
-def _symbols(elf: Any, table: str) -> Iterator[tuple[str, int, bool]]:
+def _symbols(elf: Any, section: Any) -> Iterator[tuple[str, int, bool]]:
     """Yield (name, binding, defined here) of the named symbols of a table."""
-    section = elf.get_section_by_name(table)
     if section is None or section["sh_type"] == _NO_BITS:
         return
     names = elf.get_section(section["sh_link"]).data()
@@ -183,16 +183,13 @@ def _symbols(elf: Any, table: str) -> Iterator[tuple[str, int, bool]]:
             yield names[start:end].decode("utf-8", "replace"), entry[info] >> 4, entry[index] != 0
 
 
-def _level(elf: Any) -> str | None:
-    if elf["e_machine"] != "EM_X86_64":
+def _level(section: Any) -> str | None:
+    if not isinstance(section, NoteSection):
         return None
-    for section in elf.iter_sections():
-        if not isinstance(section, NoteSection) or section.name != ".note.gnu.property":
+    for note in section.iter_notes():
+        if note["n_type"] != "NT_GNU_PROPERTY_TYPE_0" or note["n_name"] != "GNU":
             continue
-        for note in section.iter_notes():
-            if note["n_type"] != "NT_GNU_PROPERTY_TYPE_0" or note["n_name"] != "GNU":
-                continue
-            for entry in note["n_desc"]:
-                if entry.pr_type == "GNU_PROPERTY_X86_ISA_1_NEEDED" and isinstance(entry.pr_data, int):
-                    return next((level for bit, level in _X86_LEVELS.items() if entry.pr_data & bit), None)
+        for entry in note["n_desc"]:
+            if entry.pr_type == "GNU_PROPERTY_X86_ISA_1_NEEDED" and isinstance(entry.pr_data, int):
+                return next((level for bit, level in _X86_LEVELS.items() if entry.pr_data & bit), None)
     return None

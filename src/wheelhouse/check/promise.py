@@ -1,8 +1,9 @@
 """Platform tags and the binaries in; where a tag promises more than the binaries keep, out.
 
 The rules are auditwheel's policies (PEP 600, 656): symbol versions, allowed libraries, forbidden symbols. They are
-applied here to facts that are at hand already: auditwheel's own command unpacks the wheel and resolves every library on the
-machine it runs on, which costs from 0.1 to 8 seconds and lets that machine into the answer. A test holds the two together.
+applied here to facts that are at hand already: auditwheel's own command unpacks the wheel and resolves every library on
+the machine it runs on, which costs from 0.1 to 8 seconds and lets that machine into the answer. A test holds the two
+together.
 """
 
 from __future__ import annotations
