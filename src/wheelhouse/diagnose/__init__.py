@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from wheelhouse.diagnose.clue import Template
+from wheelhouse.diagnose.clue import fill
 from wheelhouse.diagnose.logtext import read_log
 from wheelhouse.diagnose.lookup import FAMILIES, PackageLookup, machine_lookup
 from wheelhouse.diagnose.rules import find_clue, last_complaint
@@ -70,17 +70,17 @@ def diagnose(log: str, *, job: Job | None, error: WheelhouseError | None, lookup
     if certain is not None:
         return certain
     clue = find_clue(log)
-    template = Template(_values(job, clue))
     if clue is None:
         return _unknown(log, error)
-    mend = [template.fill(line) for line in clue.rule.mend]
+    values = _values(job, clue)
+    mend = [fill(line, values) for line in clue.rule.mend]
     if clue.missing is not None:
         mend = [*_packages(clue.missing, log=log, job=job, lookup=lookup), *mend]
     elif clue.rule.missing is None:
         mend = _in_order(mend, _family(log, job, lookup))
     return Cause(
         kind=clue.rule.kind,
-        message=template.fill(clue.rule.message),
+        message=fill(clue.rule.message, values).replace("  ", " "),
         mend=tuple(mend),
         evidence=clue.line[:_EVIDENCE_BOUND],
     )
@@ -147,27 +147,26 @@ _BY_WORDS: tuple[tuple[type[WheelhouseError], tuple[tuple[str, str], ...]], ...]
 )
 
 
-def _values(job: Job | None, clue: Clue | None) -> dict[str, str]:
+def _values(job: Job | None, clue: Clue) -> dict[str, str]:
     values = {
         "project": "this project",
         "version": "",
-        "python": "this Python",
-        "python_tag": "cp3XX",
-        "platform_tag": "manylinux_x86_64",
+        "python": "3.x",
+        "python-tag": "cp3x",
+        "platform-tag": "manylinux_*",
     }
     if job is not None:
-        values |= {
+        values = {
             "project": job.project,
             "version": str(job.version),
             "python": job.target.python_version,
-            "python_tag": job.target.abi_tag,
-            "platform_tag": job.target.platform_tag,
+            "python-tag": job.target.abi_tag,
+            "platform-tag": job.target.platform_tag,
         }
-    if clue is not None:
-        values |= {"name": next(iter(clue.groups.values()), "")} | dict(clue.groups)
-        module = values["name"].split(".")[0]
-        values["distribution"] = _DISTRIBUTIONS.get(module.lower(), module.replace("_", "-"))
-    return values
+    name = clue.groups.get("name", "")
+    module = name.split(".")[0]
+    distribution = _DISTRIBUTIONS.get(module.lower(), module.replace("_", "-"))
+    return {**values, **clue.groups, "name": name, "distribution": distribution}
 
 
 def _unknown(log: str, error: WheelhouseError | None) -> Cause:

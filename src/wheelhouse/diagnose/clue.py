@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -14,14 +14,14 @@ MissingKind = Literal["header", "library", "pkg-config", "tool", "cmake"]
 
 
 class Weight(enum.IntEnum):
-    """How sure a line is to be the cause. A lighter one never hides a heavier one, however early it stands."""
+    """How sure a line is to be the cause. A probe never hides a fatal line, however early it stands."""
 
     DECISIVE = 0
-    """The machine itself failed: everything after it is a consequence."""
+    """The machine itself failed: everything else is a consequence."""
     FATAL = 1
     """The tool that says it stops there."""
     PROBE = 2
-    """Build scripts try things and go on: only the cause where nothing heavier is found."""
+    """Build scripts try things and go on: the cause only where nothing heavier is found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,29 +30,26 @@ class Missing:
 
     kind: MissingKind
     name: str
-    """Header as included (`libpq-fe.h`), library as linked (`pq`), module as pkg-config has it (`libpq`), program, or CMake package."""
+    """Header as included (`libpq-fe.h`), library as linked (`pq`), pkg-config module, program, or CMake package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """How one failure reads in a log. Of all rules that fit a line, the first counts."""
+    """How one failure reads in a log. `rules.toml` holds them and says what each field means."""
 
     kind: str
-    """`Cause.kind` of the record; documented there."""
-    pattern: re.Pattern[str]
+    patterns: tuple[re.Pattern[str], ...]
     message: str
-    """What is wrong; `{name}` stands for the group of that name, and `{python}` for the job's Python."""
     mend: tuple[str, ...] = ()
-    """Lines for the recipe, best first, with the same substitutions and `{python_tag}`."""
     missing: MissingKind | None = None
-    """What kind of thing the group `name` is, where a system package provides it."""
     weight: Weight = Weight.FATAL
     stages: frozenset[str] | None = None
-    """Stages of the job in which the line means this; None: in any."""
 
-    def applies(self, stage: str) -> bool:
-        """Say whether the line counts in this stage of the job; an empty stage is one that is not known."""
-        return self.stages is None or not stage or stage in self.stages
+    def search(self, text: str, stage: str) -> re.Match[str] | None:
+        """Return where the rule fits a line of that stage of the job; an empty stage is one that is not known."""
+        if self.stages is not None and stage and stage not in self.stages:
+            return None
+        return next((found for pattern in self.patterns if (found := pattern.search(text))), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +59,6 @@ class Clue:
     rule: Rule
     groups: Mapping[str, str]
     line: str
-    number: int
-    """Position in what was read of the log."""
     weight: Weight
 
     @property
@@ -74,12 +69,6 @@ class Clue:
         return Missing(kind=self.rule.missing, name=self.groups["name"])
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
-    """Fills in `{name}` and its like; braces that mean nothing stay as they are, since logs are anybody's text."""
-
-    values: Mapping[str, str] = field(default_factory=dict)
-
-    def fill(self, text: str) -> str:
-        """Return `text` with what is known filled in."""
-        return re.sub(r"{(\w+)}", lambda found: self.values.get(found[1], found[0]), text)
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Fill in `{name}` and its like. Braces that mean nothing stay as they are: a log is anybody's text."""
+    return re.sub(r"{([\w-]+)}", lambda found: values.get(found[1], found[0]), template)

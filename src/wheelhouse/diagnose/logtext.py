@@ -1,4 +1,4 @@
-"""A log of any size in, the lines worth a look out: without colours, within bounds, each with the job's stage it stands in."""
+"""A log of any size in, the lines of the stage that failed out: without colours and within bounds."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-#: Characters read from each end of a log; the cause is near the end, or near the start where a compiler goes on for long.
-BOUND = 4_000_000
-#: Longer lines are cut: minified JSON and link commands say nothing at their end.
+#: Characters looked at on each end of a log: a cause stands near the end, or near the start where a compiler went on.
+BOUND = 1_000_000
+#: Longer lines are cut: what a linker's command or minified text says at its end is no cause.
 LINE_BOUND = 2_000
 
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|[\x00-\x08\x0b\x0c\x0e-\x1a\x7f]")
-_STAGE = re.compile(r"=== (\w[\w-]*)")
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_STAGE = re.compile(r"^=== (\w[\w-]*)$", re.MULTILINE)
+#: Every kind of quotation mark, as code points: grave, acute, and the four curved ones.
+_QUOTES = dict.fromkeys([0x22, 0x60, 0xB4, 0x2018, 0x2019, 0x201C, 0x201D], "'")
+#: A shell's trace and wheelhouse's own echo: what was asked for, not what came of it.
+_ECHOES = ("$ ", "+ ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,39 +29,37 @@ class Line:
     """One line of a log."""
 
     text: str
-    number: int
+    """As it was said, without escape sequences."""
     stage: str
     """As `JobLog.stage` marked it; empty where the log has no marks."""
 
+    @property
+    def plain(self) -> str:
+        """The text with every kind of quotation mark made `'`, as the rules want it."""
+        return self.text.translate(_QUOTES)
+
 
 def read_log(path: Path) -> str:
-    """Read a log file: all of a small one, both ends of a large one. A file that is not there is an empty log."""
+    """Read a log file: all of a small one, both ends of a large one. A file that cannot be read is an empty log."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if size <= 2 * BOUND:
-                return file.read().decode("utf-8", "replace")
-            head = file.read(BOUND)
-            file.seek(size - BOUND)
-            # The marks of the stages matter: without its own, the tail would be taken for the stage that the head ends in.
-            return (head + b"\n" + file.read(BOUND)).decode("utf-8", "replace")
+            data = file.read(BOUND if size > 2 * BOUND else -1)
+            if size > 2 * BOUND:
+                file.seek(size - BOUND)
+                data += b"\n" + file.read(BOUND)
     except OSError:
         return ""
-
-
-def bounded(log: str) -> str:
-    """Return a log that is not longer than twice `BOUND`: its two ends."""
-    return log if len(log) <= 2 * BOUND else f"{log[:BOUND]}\n{log[-BOUND:]}"
+    return data.decode("utf-8", "replace")
 
 
 def lines(log: str) -> Iterator[Line]:
-    """Yield the lines that were said by the stage that failed, which is the last one. Commands as echoed are left out."""
-    text = bounded(log)
+    """Yield what the last stage of a job said, which is the one that failed, or all where no stage is marked."""
+    text = log if len(log) <= 2 * BOUND + 1 else f"{log[:BOUND]}\n{log[-BOUND:]}"
     start, stage = 0, ""
     for mark in _STAGE.finditer(text):
-        if mark.start() == 0 or text[mark.start() - 1] == "\n":
-            start, stage = mark.end(), mark[1]
-    for number, raw in enumerate(re.split(r"[\r\n]+", text[start:])):
-        line = _ESCAPES.sub("", raw[:LINE_BOUND]) if raw else raw
-        if line and not line.startswith(("$ ", "+ ")):
-            yield Line(text=line, number=number, stage=stage)
+        start, stage = mark.end(), mark[1]
+    for raw in re.split(r"[\r\n]+", text[start:]):
+        line = _ESCAPES.sub("", raw[:LINE_BOUND])
+        if line and not line.startswith(_ECHOES):
+            yield Line(text=line, stage=stage)

@@ -1,4 +1,4 @@
-"""What is missing in, the system packages that provide it out: from the platform's own index where it has one, else from a table."""
+"""What is missing in, the system packages that provide it out: from a table, then from the platform's own index."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PackageLookup(Protocol):
         ...
 
     def packages(self, missing: Missing) -> Mapping[ImageFamily, str]:
-        """Return the likeliest package of each image family that is known to have one. Never raises for an unknown name."""
+        """Return the likeliest package of each image family that is known to have one; nothing for an unknown name."""
         ...
 
 
@@ -163,7 +163,7 @@ def machine_family(os_release: Path = Path("/etc/os-release")) -> ImageFamily | 
 
 
 def _plain(missing: Missing) -> str:
-    """Return the name as packages have it: `libldap.so.2` as a library is `ldap`, and folders above a header do not count."""
+    """Return the name as packages have it: `libldap.so.2` as a library is `ldap`, `../x.h` is `x.h`."""
     name = missing.name
     if missing.kind == "library":
         name = re.sub(r"\.(?:so|a)(?:\.[\d.]+)?$", "", name)

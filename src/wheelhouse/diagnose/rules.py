@@ -3,63 +3,50 @@
 from __future__ import annotations
 
 import functools
+import importlib.resources
 import re
-from typing import TYPE_CHECKING
+import tomllib
+from typing import TYPE_CHECKING, Any
 
-from wheelhouse.diagnose import machine_rules, python_rules, toolchain_rules
 from wheelhouse.diagnose.clue import Clue, Rule, Weight
 from wheelhouse.diagnose.logtext import lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
     from wheelhouse.diagnose.logtext import Line
 
-#: A line without any of these is fitted by no rule: asking so costs a tenth of asking the rules.
-_WORDS = (
-    "error", "not found", "no such", "cannot", "could not", "couldn't", "can't", "unable", "missing", "not there", "required", "requires", "needs",
-    "killed", "exhausted", "memory", "bad_alloc", "sigkill", "no space", "quota", "enospc", "did not end", "read-only", "undefined", "unrecognized",
-    "name or service", "unreachable", "resolve", "lookup", "connect", "route to host", "servname", "getaddrinfo", "network", "hunk", "patch", "hash",
-    "sha256", "no match", "no package", "no such package", "nothing provides", "candidate", "locate", "invalid", "superseded", "deprecated", "too ",
-    "has been removed", "not installed", "unknown", "failed", "cargo", "rust", "supported", "newer", "implicit", "incompatible", "older", "trying", "found",
-    "git", "puccinialin", "glibc", "cmake_make_program", "no fortran", "no c compiler", "137",
-)  # fmt: skip
 #: Files that build scripts compile only to see whether they can.
-_PROBES = re.compile(
-    r"(?:^|[/ ])(?:conftest|_configtest|testfile|test_?compile|CMakeScratch|try_compile|tmp[a-z0-9_]{8})\b"
+_PROBES = re.compile(r"(?:^|[/ ])(?:conftest|_configtest|testfile|CMakeScratch|TryCompile|tmp[a-z0-9_]{8})\b")
+#: What front ends say after the one that matters has spoken.
+_WRAPPERS = re.compile(
+    r"Backend subprocess exited|returned non-zero exit status|subprocess-exited-with-error|metadata-generation-failed"
+    r"|ld returned \d|Configuring incomplete|failed with exit code"
 )
+_COMPLAINT = re.compile(r"\b(?:[Ee]rror|ERROR|FAILED|[Ff]atal|\w+Error)\b")
 
 
 @functools.cache
 def all_rules() -> tuple[Rule, ...]:
-    """Return every rule, the more special before the more general: of those that fit a line, the first counts."""
-    return (
-        *machine_rules.LIMITS,
-        *machine_rules.SOURCES,
-        *machine_rules.PACKAGES,
-        *machine_rules.REPAIR,
-        *toolchain_rules.HEADERS,
-        *toolchain_rules.LIBRARIES,
-        *toolchain_rules.CMAKE,
-        *toolchain_rules.CONFIGURATION,
-        *toolchain_rules.RUST,
-        *toolchain_rules.COMPILERS,
-        *python_rules.MODULES,
-        *python_rules.SUPPORT,
-        *python_rules.c_api_rules(),
-        *toolchain_rules.STRICTNESS,
-        *toolchain_rules.TOOLS,
-        *machine_rules.NETWORK,
-        *machine_rules.LAST,
-    )
+    """Return every rule of `rules.toml`, in its order: of those that fit a line, the first counts."""
+    names = {
+        table: "(?:" + "|".join(re.escape(name) for version in versions.values() for name in version) + r")\b"
+        for table, versions in _read("c_api.toml").items()
+    }
+    return tuple(_rule(entry, names) for entry in _read("rules.toml")["rule"])
 
 
 def find_clue(log: str) -> Clue | None:
     """Return the clue that explains the others; None where no rule fits any line."""
     best: Clue | None = None
-    for clue in _clues(log):
-        if best is None or clue.weight < best.weight:
-            best = clue
+    words = tuple(_read("rules.toml")["words"])
+    wanted = all_rules()
+    for line in lines(log):
+        lowered = line.text.lower()
+        if any(word in lowered for word in words) and (clue := _fit(line, wanted)):
+            if best is None or clue.weight < best.weight:
+                best = clue
+                wanted = tuple(rule for rule in all_rules() if rule.weight < clue.weight)
             if best.weight is Weight.DECISIVE:
                 break
     return best
@@ -67,37 +54,42 @@ def find_clue(log: str) -> Clue | None:
 
 def last_complaint(log: str) -> str | None:
     """Return the last line that speaks of an error, for a log that no rule fits."""
-    found: str | None = None
-    for line in lines(log):
-        text = line.text.strip()
-        if re.search(r"\b(?:[Ee]rror|ERROR|FAILED|[Ff]atal|\w+Error)\b", text) and not _WRAPPERS.search(text):
-            found = text
-    return found
+    said = [line.text.strip() for line in lines(log) if _COMPLAINT.search(line.text)]
+    return next((text for text in reversed(said) if not _WRAPPERS.search(text)), None)
 
 
-#: What front ends say after the one that matters has spoken.
-_WRAPPERS = re.compile(
-    r"Backend subprocess exited|returned non-zero exit status|subprocess-exited-with-error|metadata-generation-failed|ld returned \d|Configuring incomplete|error: command .* failed with exit"
-)
-
-
-def _clues(log: str) -> Iterator[Clue]:
-    for line in lines(log):
-        lowered = line.text.lower()
-        if any(word in lowered for word in _WORDS) and (clue := _fit(line)):
-            yield clue
-
-
-def _fit(line: Line) -> Clue | None:
-    for rule in all_rules():
-        if rule.applies(line.stage) and (found := rule.pattern.search(line.text)):
-            groups = {name: value for name, value in found.groupdict().items() if value is not None}
-            probing = rule.weight is Weight.FATAL and _PROBES.search(line.text[: found.start() + 1])
+def _fit(line: Line, wanted: tuple[Rule, ...]) -> Clue | None:
+    plain = line.plain
+    for rule in wanted:
+        found = rule.search(plain, line.stage)
+        if found is not None:
+            probing = rule.weight is Weight.FATAL and _PROBES.search(plain[: found.start() + 1])
             return Clue(
                 rule=rule,
-                groups=groups,
+                groups={name: value for name, value in found.groupdict().items() if value is not None},
                 line=line.text.strip(),
-                number=line.number,
                 weight=Weight.PROBE if probing else rule.weight,
             )
     return None
+
+
+def _rule(entry: Mapping[str, Any], names: Mapping[str, str]) -> Rule:
+    def pattern(text: str) -> re.Pattern[str]:
+        for name, alternatives in names.items():
+            text = text.replace(f"{{{name}}}", alternatives)
+        return re.compile(text)
+
+    return Rule(
+        kind=entry["kind"],
+        patterns=tuple(pattern(text) for text in entry["patterns"]),
+        message=entry["message"],
+        mend=tuple(entry.get("mend", ())),
+        missing=entry.get("missing"),
+        weight=Weight[entry.get("weight", "fatal").upper()],
+        stages=frozenset(entry["stages"]) if "stages" in entry else None,
+    )
+
+
+@functools.cache
+def _read(name: str) -> Mapping[str, Any]:
+    return tomllib.loads(importlib.resources.files(__package__).joinpath(name).read_text("utf-8"))
