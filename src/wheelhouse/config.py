@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pydantic
 
+from wheelhouse.errors import UsageError
 from wheelhouse.recipe_fields import FolderText
 from wheelhouse.selector import selector_problems
 from wheelhouse.target import known_identifiers
@@ -155,17 +156,11 @@ def find_workspace(
 ) -> Workspace:
     """Find the registry and the folders to work in.
 
-    `registry` is the folder with `wheelhouse.toml` (or the file itself). Raises InvalidFileError.
+    `registry` is the folder with `wheelhouse.toml` (or the file itself). Raises UsageError, InvalidFileError.
     """
-    given = registry or (Path(environment[ENVIRONMENT_REGISTRY]) if environment.get(ENVIRONMENT_REGISTRY) else None)
-    if given is not None:
-        root = (given.parent if given.name == FILE_NAME else given).absolute()
-    else:
-        found = next((folder for folder in (start, *start.parents) if (folder / FILE_NAME).is_file()), None)
-        root = found if found is not None else start
-    base = root
-    if given is None and not (root / FILE_NAME).is_file():
-        base = bundled()
+    base = find_registry(start=start, registry=registry, environment=environment)
+    fallback = registry is None and not environment.get(ENVIRONMENT_REGISTRY) and base not in (start, *start.parents)
+    root = start if fallback else base  # nothing is written beside the recipes that come with wheelhouse
     file = base / FILE_NAME
     config = load_config(file) if file.is_file() else Config()
     return Workspace(
@@ -175,6 +170,24 @@ def find_workspace(
         cache=user_cache(environment),
         config=config,
     )
+
+
+def find_registry(*, start: Path, registry: Path | None, environment: Mapping[str, str]) -> Path:
+    """Find the folder with `wheelhouse.toml` and `recipes/`.
+
+    Raises UsageError where the one that was named is none.
+    """
+    named = registry or (Path(environment[ENVIRONMENT_REGISTRY]) if environment.get(ENVIRONMENT_REGISTRY) else None)
+    if named is None:
+        found = next((folder for folder in (start, *start.parents) if (folder / FILE_NAME).is_file()), None)
+        return found or bundled()
+    folder = (named.parent if named.name == FILE_NAME else named).absolute()
+    if not (folder / FILE_NAME).is_file() and not (folder / "recipes").is_dir():
+        raise UsageError(
+            f"{folder} has neither {FILE_NAME} nor recipes/",
+            hint=f"--registry or {ENVIRONMENT_REGISTRY} names the folder that has them; `wheelhouse init` makes one",
+        )
+    return folder
 
 
 def bundled() -> Path:
