@@ -53,7 +53,7 @@ class _Layout:
         return f"{self.dist_info}/{name}"
 
 
-def seal(  # noqa: PLR0913 - each is a fact of its own, and they travel together nowhere else
+def seal(
     wheel: Path, *, destination: Path, key: str, epoch: int, build_number: int, note: Mapping[str, object]
 ) -> SealedWheel:
     """Write the wheel, sealed, into the folder `destination`.
