@@ -53,7 +53,7 @@ class Pipeline:
     workspace: Workspace
     results: Results
     builders: Mapping[BuilderName, Builder]
-    interpreters: trial.Interpreters
+    surroundings: trial.Surroundings
     lookup: PackageLookup
     processes: Processes
     observer: Observer
@@ -197,20 +197,19 @@ class _Attempt:
         pipeline, job = self._pipeline, self._job
         with self._log.stage("check"):
             examination = check.examine(sealed.path, check.Expectation.of(job))
-        with self._log.stage("test"):
-            interpreter = pipeline.interpreters.choose(job.target)
-            tried = trial.try_wheel(
-                sealed.path,
-                target=job.target,
-                test=job.test,
-                interpreter=interpreter,
-                index=pipeline.index,
-                own_wheels=self._own_wheels(),
-                work=work / "trial",
-                log=self._log,
-                processes=pipeline.processes,
-                timeout=self._remaining(),
-            )
+        tried = trial.try_wheel(
+            sealed.path,
+            target=job.target,
+            test=job.test,
+            interpreter=trial.choose(job.target, sealed.path, pipeline.surroundings),
+            index=pipeline.index,
+            own_wheels=[wheel.parent for wheel in self._own_wheels()],
+            work=work,
+            log=self._log,
+            processes=pipeline.processes,
+            timeout=self._remaining(),
+            machine_libraries=job.repair.exclude,
+        )
         self._details["tested in"] = tried.environment
         self._findings = (*examination.findings, *tried.findings)
         for finding in self._findings:

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from wheelhouse.builders import Builder
     from wheelhouse.cli.display import Display
     from wheelhouse.cli.session import Session
+    from wheelhouse.config import Workspace
     from wheelhouse.job import BuilderName
     from wheelhouse.pipeline import Pipeline
     from wheelhouse.plan import Plan, Planned
     from wheelhouse.process import Processes
     from wheelhouse.record import Record
     from wheelhouse.results import Results
+    from wheelhouse.trial import Surroundings
 
 
 @click.command(
@@ -47,6 +49,7 @@ Examples:
 @pass_session
 def build(
     session: Session,
+    /,
     *,
     job_ids: tuple[str, ...],
     jobs: int | None,
@@ -66,7 +69,7 @@ def build(
 
     selected = Selected(**options)
     processes = Processes()
-    builders = make_builders(session, processes)
+    builders = make_builders(session, processes, pull=selected.builder == "cibuildwheel")
     results = Results(session.workspace)
     plan = _only_jobs(plan_for(session, selected, builders=builders, results=results), job_ids)
     _refuse_what_is_impossible(plan, selected)
@@ -179,7 +182,7 @@ class _Run:
         return record
 
     def _pipeline(self, *, upgrade: bool) -> Pipeline:
-        from wheelhouse import diagnose, trial  # noqa: PLC0415 - start-up time
+        from wheelhouse import diagnose  # noqa: PLC0415 - start-up time
         from wheelhouse.config import index_url  # noqa: PLC0415 - likewise
         from wheelhouse.pipeline import Pipeline  # noqa: PLC0415 - likewise
 
@@ -188,16 +191,31 @@ class _Run:
             workspace=workspace,
             results=self.results,
             builders=self.builders,
-            interpreters=trial.Interpreters(
-                config=workspace.config, environment=os.environ, processes=self.processes, cache=workspace.cache
-            ),
-            lookup=diagnose.platform_lookup(self.processes),
+            surroundings=_surroundings(workspace, self.processes),
+            lookup=diagnose.machine_lookup(self.processes),
             processes=self.processes,
             observer=self.display,
             index=lambda: index_url(workspace.config, os.environ),
             upgrade=upgrade,
             force=self.selected.force,
         )
+
+
+def _surroundings(workspace: Workspace, processes: Processes) -> Surroundings:
+    """Return where wheels can be tried; a container engine is looked for only where an image for tests is configured."""
+    from wheelhouse import trial  # noqa: PLC0415 - start-up time
+    from wheelhouse.builders.engine import Engine, find_engine  # noqa: PLC0415 - likewise
+    from wheelhouse.builders.interpreters import Interpreters  # noqa: PLC0415 - likewise
+
+    images = workspace.config.test_images
+    engine = find_engine(processes, os.environ) if images else None
+    return trial.Surroundings(
+        pythons=Interpreters(processes, os.environ, workspace.cache).all,
+        engine=engine if isinstance(engine, Engine) else None,
+        images=images,
+        environment=os.environ,
+        processes=processes,
+    )
 
 
 @contextmanager

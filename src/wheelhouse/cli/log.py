@@ -36,7 +36,7 @@ Examples:
 @click.argument("job", required=False, shell_complete=_complete)
 @click.option("--record", "as_record", is_flag=True, help="The job's record (JSON) instead of its log.")
 @pass_session
-def log(session: Session, *, job: str | None, as_record: bool) -> None:
+def log(session: Session, /, *, job: str | None, as_record: bool) -> None:
     """Show the log of a job: of the given id, or the latest whose id begins with the given text."""
     from wheelhouse.record import FILE_NAME, LOG_NAME  # noqa: PLC0415 - start-up time
 

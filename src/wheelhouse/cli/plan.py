@@ -25,17 +25,14 @@ Examples:
 @click.option("--explain", is_flag=True, help="Name the inputs that changed, the builder, and why it was chosen.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 @pass_session
-def plan(session: Session, *, explain: bool, as_json: bool, **options: Any) -> None:
+def plan(session: Session, /, *, explain: bool, as_json: bool, **options: Any) -> None:
     """Show what `build` would do with the same options, and why. Builds nothing and asks no network."""
     from wheelhouse.process import Processes  # noqa: PLC0415 - start-up time
     from wheelhouse.results import Results  # noqa: PLC0415 - likewise
 
-    made = plan_for(
-        session,
-        Selected(**options),
-        builders=make_builders(session, Processes()),
-        results=Results(session.workspace),
-    )
+    selected = Selected(**options)
+    builders = make_builders(session, Processes(), pull=selected.builder == "cibuildwheel")
+    made = plan_for(session, selected, builders=builders, results=Results(session.workspace))
     if as_json:
         session.json([entry.to_json() for entry in made.entries])
         return

@@ -67,15 +67,15 @@ class Selected:
         return bool(self.pythons or self.archs or self.only)
 
 
-def make_builders(session: Session, processes: Processes) -> Mapping[BuilderName, Builder]:
-    """Return the builders of this machine."""
+def make_builders(session: Session, processes: Processes, *, pull: bool) -> Mapping[BuilderName, Builder]:
+    """Return the builders of this machine. With `pull`, an image that is not here counts as available."""
     from wheelhouse.builders.cibuildwheel import CibuildwheelBuilder  # noqa: PLC0415 - start-up time
     from wheelhouse.builders.host import HostBuilder  # noqa: PLC0415 - likewise
 
     workspace = session.workspace
     return {
         "cibuildwheel": CibuildwheelBuilder(
-            processes=processes, config=workspace.config, environment=os.environ, state=workspace.state
+            processes=processes, config=workspace.config, environment=os.environ, state=workspace.state, pull=pull
         ),
         "host": HostBuilder(
             processes=processes, config=workspace.config, environment=os.environ, cache=workspace.cache
