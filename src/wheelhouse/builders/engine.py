@@ -1,4 +1,4 @@
-"""An environment in, the container engine that works here out: podman or docker, and the command lines to speak to it with."""
+"""An environment in, the container engine that works here out (podman or docker), and how to speak to it."""
 
 from __future__ import annotations
 
@@ -49,9 +49,26 @@ _QUESTIONS: Mapping[EngineName, tuple[str, ...]] = {
 _PATIENCE = 20.0
 
 _PASSED = frozenset(
-    "ALL_PROXY CURL_CA_BUNDLE DBUS_SESSION_BUS_ADDRESS FTP_PROXY HOME HTTPS_PROXY HTTP_PROXY LANG LOGNAME NO_PROXY PATH "
-    "REGISTRY_AUTH_FILE REQUESTS_CA_BUNDLE SSH_AUTH_SOCK SSL_CERT_DIR SSL_CERT_FILE TEMP TMP TMPDIR USER "
-    "APPDATA COMSPEC LOCALAPPDATA PATHEXT PROGRAMDATA PROGRAMFILES SYSTEMDRIVE SYSTEMROOT USERPROFILE WINDIR".split()
+    {
+        *(
+            "PATH",
+            "HOME",
+            "USER",
+            "LOGNAME",
+            "LANG",
+            "TMPDIR",
+            "TEMP",
+            "TMP",
+            "SSH_AUTH_SOCK",
+            "DBUS_SESSION_BUS_ADDRESS",
+        ),
+        *("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY", "REGISTRY_AUTH_FILE"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+        # Windows and macOS, where cibuildwheel looks for compilers itself
+        *("APPDATA", "COMSPEC", "LOCALAPPDATA", "PATHEXT", "PROCESSOR_ARCHITECTURE", "PROGRAMDATA", "PROGRAMFILES"),
+        *("PROGRAMFILES(X86)", "PROGRAMW6432", "SYSTEMDRIVE", "SYSTEMROOT", "USERPROFILE", "WINDIR"),
+        *("DEVELOPER_DIR", "SDKROOT"),
+    }
 )
 _PASSED_PREFIXES = ("XDG_", "DOCKER_", "CONTAINER_", "CONTAINERS_", "PODMAN_", "STORAGE_")
 
@@ -73,7 +90,7 @@ class Engine:
         """Return name and version."""
         return f"{self.name} {self.version}"
 
-    def run_command(  # noqa: PLR0913 - each is an option of `run`; all but the first two have defaults
+    def run_command(
         self,
         image: str,
         command: Sequence[str],
@@ -87,8 +104,9 @@ class Engine:
     ) -> list[str]:
         """Return the command line that runs `command` in a fresh container of a local image.
 
-        `volumes` (folder here -> path in the container) are mounted read-only. Without `network` the container has no interface
-        but its own loopback. `platform` is one of `OCI_PLATFORMS`' values. With `keep` the container stays when it has ended.
+        `volumes` (folder here -> path in the container) are mounted read-only. Without `network` the container has no
+        interface but its own loopback. `platform` is one of `OCI_PLATFORMS`' values. With `keep` the container stays when
+        it has ended.
         """
         words = [self.name, "run", "--pull=never", f"--label={OWNER_LABEL}={owner()}"]
         words += [] if keep else ["--rm"]

@@ -1,6 +1,6 @@
-"""A target or a reference in, a build image out: which one, what is in it, and a copy of it with system packages installed.
+"""A target in, a build image out: which one, what is in it, and a copy of it that has system packages too.
 
-An image is known by its digest. What it holds is found out by one short container, once per digest, and remembered on disk.
+An image is known by its digest. What it holds is found out by one short container, once a digest, and remembered on disk.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ _UNKNOWN_PACKAGE = (
     re.compile(r"No package (?P<name>\S+) available"),
 )
 _NO_NETWORK = re.compile(
-    r"Temporary failure resolving|Could not resolve|Failed to fetch|Couldn't resolve host|temporary error \(try again later\)"
-    r"|Network is unreachable|Failed to download metadata"
+    r"Temporary failure resolving|Could not resolve|Couldn't resolve host|Failed to fetch|Failed to download metadata"
+    r"|temporary error \(try again later\)|Network is unreachable"
 )
 #: Raised when a derived image would be made otherwise from the same base and packages.
 _DERIVED_FORMAT = "1"
@@ -79,7 +79,9 @@ _PROBE_SECONDS = 120.0
 _PROBE = """
 . /etc/os-release; echo "os=$PRETTY_NAME"
 for tool in apt-get apk dnf microdnf yum; do command -v $tool >/dev/null && { echo "installer=$tool"; break; }; done
-for tool in uv auditwheel patchelf; do command -v $tool >/dev/null && echo "$tool=$($tool --version 2>/dev/null | head -n 1)"; done
+for tool in uv auditwheel patchelf; do
+  command -v $tool >/dev/null && echo "$tool=$($tool --version 2>/dev/null | head -n 1)"
+done
 command -v manylinux-interpreters >/dev/null && echo "fetches-pythons=yes"
 for python in /opt/python/*/bin/python; do [ -x "$python" ] && echo "python=${python%/bin/python}"; done
 true
@@ -225,7 +227,9 @@ class Images:
     def with_packages(self, image: Image, packages: SystemPackages, log: JobLog) -> tuple[Image, Sequence[str]]:
         """Return an image that has the system packages too, and their versions as `name=version`.
 
-        Made once for a base and a set of packages, shared by all Pythons. Raises BuildError naming a package that does not exist.
+        Made once for a base and a set of packages, shared by all Pythons.
+
+        Raises BuildError naming a package that does not exist, MachineError where the network is missing.
         """
         contents = self.contents(image)
         wanted = sorted(set(getattr(packages, contents.family))) if contents.family else []
@@ -316,7 +320,7 @@ def _parse_contents(output: str) -> Contents:
     found = dict(pairs)
     return Contents(
         os=found.get("os", Contents().os),
-        installer=found.get("installer"),  # type: ignore[arg-type]  # pydantic checks it
+        installer=found.get("installer"),
         uv=found.get("uv") or None,
         auditwheel=found.get("auditwheel") or None,
         patchelf=found.get("patchelf") or None,
@@ -337,7 +341,7 @@ def _install_error(output: str, contents: Contents, image: Image) -> BuildError 
     if _NO_NETWORK.search(output):
         return MachineError(
             f"system packages cannot be fetched in {image.reference}: {_last_line(output)}",
-            hint="containers need the network once to install system-packages; later builds use the image that was kept",
+            hint="containers need the network once for system-packages; later builds use the image that was kept",
         )
     return BuildError(
         f"system packages cannot be installed in {image.reference}: {_last_line(output)}",
