@@ -34,6 +34,8 @@ def explain(
     """Return one message for each place in `table` that has something wrong, in the model's order."""
     places: dict[Location, list[ErrorDetails]] = {}
     for entry in error.errors(include_url=False):
+        if entry["type"] == "too_short" and entry["input"]:
+            continue  # pydantic counts the items that are valid
         places.setdefault(_place(entry, table), []).append(entry)
     return {place: _message(place, entries, model) for place, entries in places.items()}
 
