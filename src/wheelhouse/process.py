@@ -44,11 +44,13 @@ class Completed:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure(Exception):  # noqa: N818 - caught and turned into a named error by the stage that ran it
     """A process ended with a status other than 0."""
 
-    completed: Completed
+    # Not a frozen dataclass: contextlib and `raise … from` set attributes of an exception on its way.
+    def __init__(self, *, completed: Completed) -> None:
+        super().__init__(completed)
+        self.completed = completed
 
     def __str__(self) -> str:
         """Return the command and its status."""
