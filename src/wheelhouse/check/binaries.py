@@ -127,7 +127,7 @@ def _debug(contents: Contents) -> Iterator[Finding]:
     if sizes:
         largest = max(sizes, key=lambda name: sizes[name])
         yield Code.DEBUG_SECTIONS.finding(
-            f"debug sections of {sum(sizes.values()) / _MEGABYTE:.1f} MB in {len(sizes)} binaries",
+            f"debug sections of {sum(sizes.values()) / _MEGABYTE:.2f} MB, the largest here",
             where=largest,
             hint="`repair.strip = true` drops them",
         )

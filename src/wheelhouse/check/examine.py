@@ -12,7 +12,7 @@ from wheelhouse.check.codes import Code, relaxed
 from wheelhouse.check.contents import Contents
 from wheelhouse.check.grafted import check_grafted, find_grafted
 from wheelhouse.check.identity import check_identity
-from wheelhouse.check.inside import check_inside
+from wheelhouse.check.inside import check_inside, import_names
 from wheelhouse.check.metadata import check_metadata
 from wheelhouse.check.promise import check_promise
 from wheelhouse.check.record import NAME, check_record, parse_record
@@ -40,6 +40,8 @@ class Examination:
     grafted: tuple[Grafted, ...] = ()
     binaries: tuple[str, ...] = ()
     """Paths of the libraries, extension modules and programs inside."""
+    imports: tuple[str, ...] = ()
+    """What it lets one import, as far as its files tell."""
     unpacked: int = 0
     """Bytes."""
 
@@ -69,6 +71,7 @@ def examine(path: Path, expectation: Expectation | None = None, *, limits: Limit
         findings=_sorted(findings, expectation),
         grafted=grafted,
         binaries=tuple(member.name for member, _ in contents.binaries),
+        imports=import_names(contents),
         unpacked=sum(member.size for member in contents.members),
     )
 

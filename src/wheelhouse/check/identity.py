@@ -136,7 +136,7 @@ def _expected(contents: Contents, expectation: Expectation) -> Iterator[Finding]
     if number != expectation.build_number:
         yield Code.UNEXPECTED.finding(f"has build number {number}; the recipe says {expectation.build_number}")
     target = expectation.target
-    if target is not None and not any(_fits(tag, target) for tag in name.tags):
+    if target is not None and not fits(name, target):
         yield Code.UNEXPECTED.finding(
             f"has no tag that fits {target}", hint="the build ran with another Python, or for another machine"
         )
@@ -150,6 +150,11 @@ def _expected(contents: Contents, expectation: Expectation) -> Iterator[Finding]
 
 def _is_freethreaded(target: BuildIdentifier | None) -> bool:
     return target is not None and target.freethreaded
+
+
+def fits(name: WheelName, target: BuildIdentifier) -> bool:
+    """Say whether an installer on `target` takes a wheel of this name, by its tags."""
+    return any(_fits(tag, target) for tag in name.tags)
 
 
 def _fits(tag: Tag, target: BuildIdentifier) -> bool:

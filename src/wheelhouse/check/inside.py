@@ -40,6 +40,24 @@ def check_inside(contents: Contents) -> Iterator[Finding]:
         )
 
 
+def import_names(contents: Contents) -> tuple[str, ...]:
+    """Return what the wheel lets one import, as far as its files tell; private names only where there are no others."""
+    names = {name for member in contents.members if (name := _import_name(member.name)) is not None}
+    names -= _COMMON_FOLDERS - {str(contents.name.project)}
+    public = {name for name in names if not name.startswith("_")}
+    return tuple(sorted(public or names))
+
+
+def _import_name(path: str) -> str | None:
+    """Return `yaml` for `yaml/__init__.py`, `six` for `six.py` and `_cffi_backend` for its extension module."""
+    folder, slash, rest = path.partition("/")
+    if slash:
+        found = folder if rest == "__init__.py" else None
+    else:
+        found = path.partition(".")[0] if path.endswith((".py", ".so", ".pyd")) else None
+    return found if found is not None and found.isidentifier() else None
+
+
 def _some(names: list[str]) -> str:
     more = len(names) - _MOST_NAMES
     return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
