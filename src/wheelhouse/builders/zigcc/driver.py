@@ -1,7 +1,6 @@
 """A gcc command line in, the `zig cc` command line that does the same out; `run` then becomes that command.
 
-Runs as CC, CXX, AR and so on, once for every file that is compiled: it imports nothing but what every Python has
-loaded at start, and nothing of wheelhouse. The shims that call it are written by the package that this module is in.
+Runs as CC, CXX, AR and so on, once for every file that is compiled: it imports `os`, and nothing of wheelhouse. The shims that call it are written by the package that this module is in.
 """
 
 from __future__ import annotations
@@ -139,7 +138,7 @@ def _without_dropped_values(arguments: list[str]) -> Iterator[str]:
 
 
 def _rewrite(word: str, folders: list[str]) -> list[str]:  # noqa: PLR0911 - a table of cases reads best as one
-    if word in _DROPPED_FLAGS:
+    if word in _DROPPED_FLAGS or word.startswith("-specs="):  # specs are Fedora's hardening, for gcc's own driver
         return []
     if word.startswith("-Wl,"):
         return _rewrite_linker(word[4:].split(","))
