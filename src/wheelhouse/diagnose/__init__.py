@@ -63,8 +63,8 @@ _DISTRIBUTIONS = {
 def diagnose(log: str, *, job: Job | None, error: WheelhouseError | None, lookup: PackageLookup) -> Cause:
     """Tell why a job failed, from its log and from the error that ended it.
 
-    The error says what is certain (a timeout, a missing Python, a patch); the log says why a build tool gave up. Of the log's
-    lines the earliest that is not a mere attempt counts. Any text is taken; nothing is raised.
+    The error says what is certain (a timeout, a missing Python, a patch); the log says why a build tool gave up.
+    Of its lines the earliest that is not a mere attempt counts. Any text is taken; nothing is raised.
     """
     certain = _from_error(error)
     if certain is not None:
@@ -171,14 +171,25 @@ def _values(job: Job | None, clue: Clue) -> dict[str, str]:
 
 def _unknown(log: str, error: WheelhouseError | None) -> Cause:
     said = last_complaint(log)
+    kind = next(
+        (name for pattern, name in _OWN_WORDS if error is not None and re.search(pattern, str(error))), "unknown"
+    )
     return Cause(
-        kind="unknown",
+        kind=kind,
         message=str(error)
         if error is not None
         else "the build failed, and its log does not say why in words that are known",
         mend=(error.hint,) if error is not None and error.hint else (),
         evidence=None if said is None else said[:_EVIDENCE_BOUND],
     )
+
+
+#: What wheelhouse itself says of a build whose log names no cause.
+_OWN_WORDS = (
+    (r"no extension module|no binary inside", "no-extension"),
+    (r"back end also needs", "missing-module"),
+    (r"auditwheel", "repair"),
+)
 
 
 def _packages(missing: Missing, *, log: str, job: Job | None, lookup: PackageLookup) -> list[str]:
