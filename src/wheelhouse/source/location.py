@@ -24,7 +24,7 @@ def sdist_url(spec: SourceSpec, *, index: str) -> str:
 
     Raises SourceError where the index does not know the project, has no such version, or has wheels only.
     """
-    page = _project_page(spec, index)
+    page = project_page(spec.project, index=index)
     versions: dict[Version, list[DistributionPackage]] = {}
     for file in page.packages:
         try:
@@ -55,7 +55,8 @@ def _preference(file: DistributionPackage, spec: SourceSpec) -> tuple[bool, int]
     return (file.digests.get("sha256") != spec.sha256, suffix)
 
 
-def _project_page(spec: SourceSpec, index: str) -> ProjectPage:
+def project_page(project: str, *, index: str) -> ProjectPage:
+    """Ask the index for all files of a project (normalised name). Raises SourceError."""
     from pypi_simple import (  # noqa: PLC0415 - a second of start-up
         ACCEPT_JSON_PREFERRED,
         ProjectPage,
@@ -63,12 +64,12 @@ def _project_page(spec: SourceSpec, index: str) -> ProjectPage:
         UnsupportedRepoVersionError,
     )
 
-    address = f"{index.rstrip('/')}/{spec.project}/"
+    address = f"{index.rstrip('/')}/{project}/"
     try:
         page = read_page(address, accept=ACCEPT_JSON_PREFERRED)
     except NotThereError as error:
         raise SourceError(
-            f"the index does not know {spec.project}",
+            f"the index does not know {project}",
             where=without_secrets(index),
             hint="check package.name and index.url, or give source.url in the recipe",
         ) from error
@@ -79,10 +80,10 @@ def _project_page(spec: SourceSpec, index: str) -> ProjectPage:
                 import orjson  # noqa: PLC0415 - start-up time
 
                 return ProjectPage.from_json_data(orjson.loads(page.data), base_url=page.url)
-            return ProjectPage.from_html(spec.project, page.data, base_url=page.url)
+            return ProjectPage.from_html(project, page.data, base_url=page.url)
     except (ValueError, KeyError, TypeError, UnsupportedRepoVersionError) as error:
         raise SourceError(
-            f"the index's page of {spec.project} cannot be read: {error}",
+            f"the index's page of {project} cannot be read: {error}",
             where=without_secrets(address),
             hint="index.url must be the root of a Simple API (PEP 503, PEP 691)",
         ) from error
