@@ -1,0 +1,54 @@
+"""`wheelhouse init`: a new registry."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wheelhouse.cli.session import pass_session
+from wheelhouse.errors import UsageError
+
+if TYPE_CHECKING:
+    from wheelhouse.cli.session import Session
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  wheelhouse init
+  wheelhouse init wheels --package psycopg2
+"""
+)
+@click.argument("folder", type=click.Path(path_type=Path), default=Path())
+@click.option(
+    "--package", metavar="NAME", help="Project of the first recipe; its newest sdist is looked up on the index."
+)
+@pass_session
+def init(session: Session, *, folder: Path, package: str | None) -> None:
+    """Make a registry in FOLDER (default: here): wheelhouse.toml, recipes/ and a first recipe. Overwrites nothing."""
+    from wheelhouse.config import Config, index_url  # noqa: PLC0415 - start-up time
+    from wheelhouse.scaffold import FIRST, newest_sdist, registry_files, write_registry  # noqa: PLC0415 - likewise
+
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file, not a folder")
+    root = folder.absolute()
+    registry_files(root, None)  # refuses before the index is asked
+    sdist = None if package is None else newest_sdist(package, index=index_url(Config(), os.environ))
+    files = registry_files(root, sdist)
+    write_registry(files)
+    for path in files:
+        click.echo(str(path.relative_to(root) if folder == Path() else folder / path.relative_to(root)))
+    if not session.quiet:
+        _next_steps(folder, FIRST if sdist is None else sdist.name)
+
+
+def _next_steps(folder: Path, name: str) -> None:
+    click.echo("\nNext:", err=True)
+    if folder != Path():
+        click.echo(f"  cd {folder}", err=True)
+    click.echo("  wheelhouse recipe lint", err=True)
+    click.echo(f"  wheelhouse build {name}", err=True)
+    click.echo("  wheelhouse recipe schema > recipe.schema.json    # for your editor", err=True)
