@@ -48,7 +48,7 @@ def remove_leaks(wheel: Path) -> None:
             if kept == entries:
                 continue
             sys.stdout.write(f"{path}: search path {':'.join(entries)} becomes {':'.join(kept) or 'empty'}\n")
-            # patchelf blots out the old text where it sets a new one, but not where it removes one: so set, then remove.
+            # patchelf blots out the old text where it sets one, but not where it removes it: so set, then remove.
             patcher.set_rpath(path, ":".join(kept) or _ORIGIN[0])
             if not kept:
                 emptied.append(path)

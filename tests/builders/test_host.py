@@ -192,6 +192,30 @@ def test_build__dynamic_requirement_that_is_missing(
     assert caught.value.hint == 'add to the recipe: build.requires = ["cython>=3"]'
 
 
+@pytest.mark.parametrize(
+    ("backend", "script", "asked"),
+    [
+        ("setuptools.build_meta", "setup()", False),
+        ("setuptools.build_meta:__legacy__", "setup(setup_requires=['cffi'])", True),
+        ("backend", "setup()", True),
+    ],
+)
+def test_build__asks_for_more_requirements_only_where_there_can_be_some(
+    builder: HostBuilder,
+    request_for: Callable[..., BuildRequest],
+    backend: str,
+    script: str,
+    asked: bool,  # noqa: FBT001 - a parameter of the case
+) -> None:
+    request = request_for()
+    (request.tree.root / "setup.py").write_text(script)
+    facts = replace(request.tree.facts, backend=backend)
+
+    builder.build(replace(request, tree=replace(request.tree, facts=facts)))
+
+    assert ("get_requires_for_build_wheel" in request.log.path.read_text()) is asked
+
+
 def test_build__time_is_up(builder: HostBuilder, request_for: Callable[..., BuildRequest]) -> None:
     request = replace(request_for(first="import time; time.sleep(60)"), timeout=2.0)
     started = time.monotonic()

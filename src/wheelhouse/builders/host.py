@@ -248,6 +248,8 @@ class _Build:
             "PATH": self.environment.get("PATH", os.defpath),
             "HOME": os.fspath(self.folder),
             "UV_CACHE_DIR": os.fspath(self.cache / "uv"),
+            # Not hard links: a build that writes into its environment would write into the cache of all builds.
+            "UV_LINK_MODE": "copy",
             "UV_PYTHON_DOWNLOADS": "never",
             "UV_OFFLINE": "1",
             "UV_NO_CONFIG": "1",
@@ -325,7 +327,8 @@ def _call_backend(build: _Build, python: Path, environment: Mapping[str, str]) -
     settings = build.settings()
     try:
         project = ProjectBuilder(build.root, python_executable=os.fspath(python), runner=runner)
-        _require_installed(build, project.get_requires_for_build("wheel", settings))
+        if _may_want_more(build):
+            _require_installed(build, project.get_requires_for_build("wheel", settings))
         return type(python)(project.build("wheel", build.folder / "raw", settings))
     except BuildBackendException as error:
         cause = error.exception
@@ -339,6 +342,17 @@ def _call_backend(build: _Build, python: Path, environment: Mapping[str, str]) -
         raise BuildError(
             f"the source cannot be built: {error}", hint="is there a pyproject.toml or setup.py?"
         ) from error
+
+
+def _may_want_more(build: _Build) -> bool:
+    """Say whether the back end can have build requirements of its own making.
+
+    setuptools has those that `setup_requires` names and no others; asking it costs as much as a small build.
+    """
+    if not build.request.tree.facts.backend.startswith("setuptools.build_meta"):
+        return True
+    files = [build.root / name for name in ("setup.py", "setup.cfg", "pyproject.toml")]
+    return any(b"setup_requires" in file.read_bytes() for file in files if file.is_file())
 
 
 def _require_installed(build: _Build, wanted: Iterable[str]) -> None:

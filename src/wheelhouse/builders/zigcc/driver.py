@@ -1,6 +1,7 @@
 """A gcc command line in, the `zig cc` command line that does the same out; `run` then becomes that command.
 
-Runs as CC, CXX, AR and so on, once for every file that is compiled: it imports `os`, and nothing of wheelhouse. The shims that call it are written by the package that this module is in.
+Runs as CC, CXX, AR and so on, once for every file that is compiled: it imports `os`, and nothing of wheelhouse. The
+shims that call it are written by the package that this module is in.
 """
 
 from __future__ import annotations
