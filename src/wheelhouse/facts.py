@@ -64,7 +64,12 @@ class KnownFacts:
         if facts is None or wheels is None:
             return None
         lock = requirements.remembered(
-            facts, job, state_locks=self._workspace.locks, index=self._index, own_wheels=wheels
+            facts,
+            job,
+            state_locks=self._workspace.locks,
+            index=self._index,
+            own_wheels=wheels,
+            machine=self._builders[builder].runs_on(job.target),
         )
         return None if lock is None else job_inputs(job, self._builders[builder], lock, depends)
 

@@ -176,6 +176,7 @@ class _Attempt:
             log=self._log,
             processes=pipeline.processes,
             upgrade=pipeline.upgrade,
+            machine=self._builder.runs_on(self._job.target),
         )
         return lock, requirements.gather(lock, cache=pipeline.workspace.cache, folder=work / "requirements")
 

@@ -38,11 +38,6 @@ class Wanted:
     """cibuildwheel selectors over build identifiers; whole identifiers among them."""
     all_versions: bool = False
 
-    @property
-    def explicit(self) -> bool:
-        """Whether Pythons or targets were named: what cannot be built then is an error, not a remark."""
-        return bool(self.pythons or self.archs or self.only)
-
 
 def parse_packages(texts: Iterable[str]) -> tuple[Requirement, ...]:
     """Parse `psycopg2` or `psycopg2==2.9.9`. Raises UsageError."""

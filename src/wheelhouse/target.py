@@ -112,6 +112,11 @@ def known_identifiers() -> dict[str, BuildIdentifier]:
     }
 
 
+def replace_platform(target: BuildIdentifier, platform_tag: str) -> BuildIdentifier:
+    """Return the identifier of the same Python on another platform, e.g. on `manylinux_x86_64`."""
+    return _from_text(f"{str(target).split('-', 1)[0]}-{platform_tag}")
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which identifiers a recipe wants: cibuildwheel's `build` and `skip` selectors, and architectures."""

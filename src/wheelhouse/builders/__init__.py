@@ -55,6 +55,10 @@ class Builder(Protocol):
         """Say why this builder cannot build for `target` on this machine; None: it can. Cheap, and remembers its answers."""
         ...
 
+    def runs_on(self, target: BuildIdentifier) -> BuildIdentifier:
+        """Return where the build back end runs: `target` itself, or this machine where it is a cross build."""
+        ...
+
     def inputs(self, job: Job) -> Mapping[str, str]:
         """Return what builder and machine contribute to the build key: `tool.*`, `image.*`, `python.*`.
 

@@ -24,6 +24,7 @@ from wheelhouse.builders.toolchain import Attempt, Compilers, Prefixes, is_nativ
 from wheelhouse.errors import BuildError, BuildTimeoutError, MachineError, WheelhouseError
 from wheelhouse.process import WORK_VARIABLE, Failure, show
 from wheelhouse.repair import native_files, repair_wheel
+from wheelhouse.target import native_arch, native_family, replace_platform
 from wheelhouse.wheel import BuiltWheel
 
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ class HostBuilder:
         """Say why `target` cannot be built here; None: it can."""
         answer = self._python(target)
         return answer if isinstance(answer, Unavailable) else None
+
+    def runs_on(self, target: BuildIdentifier) -> BuildIdentifier:
+        """Return the identifier of this machine with the target's Python: back ends run natively in cross builds too."""
+        return replace_platform(target, f"{native_family()}_{native_arch()}")
 
     def inputs(self, job: Job) -> Mapping[str, str]:
         """Return what this machine contributes to the build key.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wheelhouse.cli.selecting import Selected, make_builders, plan_for, selecting, unavailable_lines
+from wheelhouse.cli.selecting import Selected, make_builders, plan_for, reasons, selecting
 from wheelhouse.cli.session import pass_session
 from wheelhouse.errors import CanceledError, JobsFailedError, MachineError, NotReproducibleError, UsageError
 
@@ -80,7 +80,7 @@ def build(
     records = run.carry_out(plan, width=jobs, verify=verify, upgrade=upgrade_requirements)
     if as_json:
         session.json([record.model_dump(mode="json") for record in records.values()])
-    closing_table(session.talk, plan, records, unavailable_lines(plan))
+    closing_table(session.talk, plan, records, reasons(plan.having("unavailable")))
     failed = [record for record in records.values() if record.status == "failed"]
     if verify and any(record.cause and record.cause.kind == "not-reproducible" for record in failed):
         return NotReproducibleError.exit_code
@@ -108,11 +108,12 @@ def _only_jobs(plan: Plan, ids: Sequence[str]) -> Plan:
 
 
 def _refuse_what_is_impossible(plan: Plan, selected: Selected) -> None:
-    """Raise MachineError where nothing, or not all that was named, can be built here."""
-    impossible = plan.having("unavailable")
-    if impossible and (selected.explicit or len(impossible) == len(plan.entries)):
-        hints = dict.fromkeys(entry.hint for entry in impossible if entry.hint)
-        raise MachineError("cannot be built here: " + "; ".join(unavailable_lines(plan)), hint=next(iter(hints), None))
+    """Raise MachineError where a project, Python or architecture that was named can be built for no target here."""
+    possible = {selected.asked_for(entry) for entry in plan.entries if entry.action != "unavailable"}
+    missing = [entry for entry in plan.having("unavailable") if selected.asked_for(entry) not in possible]
+    if missing:
+        hints = dict.fromkeys(entry.hint for entry in missing if entry.hint)
+        raise MachineError("cannot be built here: " + "; ".join(reasons(missing)), hint=next(iter(hints), None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wheelhouse.cli.selecting import Selected, make_builders, plan_for, selecting, unavailable_lines
+from wheelhouse.cli.selecting import Selected, make_builders, plan_for, reasons, selecting
 from wheelhouse.cli.session import pass_session
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def plan(session: Session, /, *, explain: bool, as_json: bool, **options: Any) -
                 click.echo(f"         abi3: serves {', '.join(entry.serves)} too")
             if entry.depends:
                 click.echo(f"         after {', '.join(entry.depends)}")
-    for line in unavailable_lines(made):
+    for line in reasons(made.having("unavailable")):
         click.echo(f"cannot be built here: {line}", err=True)
     counts = f"{len(made.having('build'))} to build, {len(made.having('reuse'))} to reuse"
     click.echo(f"{counts}, {len(made.having('unavailable'))} not possible here", err=True)

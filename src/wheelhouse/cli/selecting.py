@@ -12,13 +12,13 @@ from wheelhouse.cli.completion import recipe_names
 from wheelhouse.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from wheelhouse.builders import Builder
     from wheelhouse.cli.session import Session
     from wheelhouse.config import BuilderChoice
     from wheelhouse.job import BuilderName
-    from wheelhouse.plan import Plan
+    from wheelhouse.plan import Plan, Planned
     from wheelhouse.process import Processes
     from wheelhouse.results import Results
 
@@ -61,10 +61,18 @@ class Selected:
     builder: BuilderChoice | None
     force: bool
 
-    @property
-    def explicit(self) -> bool:
-        """Whether targets were named: what cannot be built then is an error, not a remark."""
-        return bool(self.pythons or self.archs or self.only)
+    def asked_for(self, entry: Planned) -> tuple[str, ...]:
+        """Return what of a job was named, so that jobs which answer the same wish are alike.
+
+        `--python 3.13` is fulfilled by any C library's wheel for 3.13; a whole build identifier only by itself.
+        """
+        job = entry.job
+        return (
+            *((job.project, str(job.version)) if self.packages else ()),
+            *((job.target.python_version,) if self.pythons else ()),
+            *((job.target.arch,) if self.archs else ()),
+            *((str(job.target),) if str(job.target) in self.only else ()),
+        )
 
 
 def make_builders(session: Session, processes: Processes, *, pull: bool) -> Mapping[BuilderName, Builder]:
@@ -116,9 +124,9 @@ def plan_for(
     return make_plan(select_jobs(recipes, wanted, workspace.config), facts, force=selected.force)
 
 
-def unavailable_lines(plan: Plan) -> Sequence[str]:
+def reasons(impossible: Iterable[Planned]) -> Sequence[str]:
     """Return one line for each reason why some targets cannot be built here."""
     by_reason: dict[str, list[str]] = {}
-    for entry in plan.having("unavailable"):
+    for entry in impossible:
         by_reason.setdefault(entry.reason, []).append(str(entry.job.target))
     return [f"{', '.join(dict.fromkeys(targets))}: {reason}" for reason, targets in by_reason.items()]
