@@ -1,8 +1,8 @@
 """Container images for the tests, made on the spot from Debian packages: a name in, a local image's reference out.
 
-No container registry is asked. A build image has what cibuildwheel expects of a manylinux image (`/opt/python/cpXY-cpXY`,
-uv, auditwheel, patchelf); a minimal one has a distribution's Python and nothing else. The root file systems are kept as tar
-files in `WHEELHOUSE_TEST_CACHE` (default: the user's cache folder), named by what they are made of, so reruns are quick.
+No container registry is asked. A build image has what cibuildwheel expects of a manylinux one: uv, auditwheel, patchelf
+and `/opt/python/cpXY-cpXY`. A minimal one has a distribution's Python and nothing else. Root file systems are kept as
+tar files in `WHEELHOUSE_TEST_CACHE` (default: the user's cache folder), named by what they are made of.
 
     python tests/images/debian.py bookworm-x86_64 bullseye-minimal-x86_64
 
@@ -29,6 +29,8 @@ from wheelhouse.process import Processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from wheelhouse.builders.engine import Engine
 
 #: Raised when the same definition gives another image because this module works otherwise.
 LAYOUT = "4"
@@ -91,6 +93,17 @@ IMAGES: Mapping[str, DebianImage] = {
 }
 
 
+def missing_for(name: str, engine: Engine) -> str | None:
+    """Say what this machine lacks to make and run an image; None: nothing."""
+    if (problem := engine.cannot_run(IMAGES[name].arch)) is not None:
+        return problem.reason
+    if _archive(name).is_file():
+        return None
+    if os.geteuid() != 0:
+        return "mmdebstrap is run by root here"
+    return None if shutil.which("mmdebstrap") else "mmdebstrap is not installed"
+
+
 def ensure(name: str, *, engine: str = "podman", processes: Processes | None = None) -> str:
     """Make an image if it is not there and return its reference."""
     image, processes = IMAGES[name], processes or Processes()
@@ -99,7 +112,7 @@ def ensure(name: str, *, engine: str = "podman", processes: Processes | None = N
     with FileLock(cache / f"{name}.lock"):
         if processes.run([engine, "image", "inspect", reference], check=False).returncode == 0:
             return reference
-        archive = cache / f"{name}-{image.digest}.tar"
+        archive = _archive(name)
         if not archive.is_file():
             for stale in cache.glob(f"{name}-*.tar"):
                 stale.unlink()
@@ -118,6 +131,10 @@ def _cache() -> Path:
     folder = Path(chosen) if chosen else Path(platformdirs.user_cache_dir("wheelhouse-tests", appauthor=False))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _archive(name: str) -> Path:
+    return _cache() / f"{name}-{IMAGES[name].digest}.tar"
 
 
 def _make(image: DebianImage, archive: Path, processes: Processes) -> None:

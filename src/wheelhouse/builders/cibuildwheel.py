@@ -1,8 +1,8 @@
-"""A job in, a repaired wheel out, by one cibuildwheel process with a configuration of ours and no variables of the caller's.
+"""A job in, a repaired wheel out, by one cibuildwheel process that is told everything and inherits nothing.
 
-What makes the result depend on its inputs alone: the source always lies at /project; the build requirements are exactly the
-lock's, by hash, at a fixed path in a container that nothing else uses; the container has no network and does not see the
-host. So no compiler flags are needed for equal bytes, and none are set: `CFLAGS` would take autoconf's own `-O2` away.
+The result depends on its inputs alone: the source always lies at /project; the build requirements are exactly those of
+the lock, by hash, at a fixed path in a container of its own; the container has no network and does not see the host.
+So no compiler flags are needed for equal bytes, and none are set: `CFLAGS` would take autoconf's own `-O2` away.
 """
 
 from __future__ import annotations
@@ -96,6 +96,10 @@ class CibuildwheelBuilder:
         answer = self._image(target, default_reference(target, self._config.images.get(target.platform_tag)))
         return answer if isinstance(answer, Unavailable) else None
 
+    def runs_on(self, target: BuildIdentifier) -> BuildIdentifier:
+        """Return `target`: a container is of its architecture and C library."""
+        return target
+
     def inputs(self, job: Job) -> Mapping[str, str]:
         """Return cibuildwheel's version and the image's digest."""
         inputs = {"tool.cibuildwheel": importlib.metadata.version("cibuildwheel"), "tool.builder": _FORMAT}
@@ -173,10 +177,11 @@ class CibuildwheelBuilder:
         if (problem := engine.cannot_run(target.arch)) is not None:
             return problem
         if not reference:
-            return Unavailable(
-                reason=f"no image is known for {target.platform_tag}",
-                hint=f"name one in wheelhouse.toml: [images] {target.platform_tag} = …",
-            )
+            hint = f"name one in wheelhouse.toml: [images] {target.platform_tag} = …"
+            return Unavailable(reason=f"no image is known for {target.platform_tag}", hint=hint)
+        return self._look_for_image(engine, target, reference)
+
+    def _look_for_image(self, engine: Engine, target: BuildIdentifier, reference: str) -> Image | Unavailable:
         images = self._images(engine)
         image = images.find(reference, target.arch)
         if not image.here and not self._pull:

@@ -83,7 +83,7 @@ def container_config(job: Job, plan: ContainerPlan) -> str:
 def native_config(job: Job, *, platform: Literal["macos", "windows"], epoch: int, folder: str) -> str:
     """Return the configuration for a build by cibuildwheel's own means on macOS and Windows.
 
-    cibuildwheel fetches its own tools for these, so the index stays within reach; the resolved wheels are offered beside it.
+    cibuildwheel fetches its own tools for these, so the index stays within reach; the resolved wheels are offered too.
     """
     links = {"PIP_FIND_LINKS": folder, "UV_FIND_LINKS": folder}
     environment = {**_EVERYWHERE, **links, "SOURCE_DATE_EPOCH": str(epoch)}

@@ -105,8 +105,8 @@ class Engine:
         """Return the command line that runs `command` in a fresh container of a local image.
 
         `volumes` (folder here -> path in the container) are mounted read-only. Without `network` the container has no
-        interface but its own loopback. `platform` is one of `OCI_PLATFORMS`' values. With `keep` the container stays when
-        it has ended.
+        interface but its own loopback. `platform` is one of `OCI_PLATFORMS`' values. With `keep` the container stays
+        when it has ended.
         """
         words = [self.name, "run", "--pull=never", f"--label={OWNER_LABEL}={owner()}"]
         words += [] if keep else ["--rm"]

@@ -1,6 +1,6 @@
 """A target in, a build image out: which one, what is in it, and a copy of it that has system packages too.
 
-An image is known by its digest. What it holds is found out by one short container, once a digest, and remembered on disk.
+An image is known by its digest. What it holds is found out by one short container, once, and remembered on disk.
 """
 
 from __future__ import annotations

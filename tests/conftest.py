@@ -1,0 +1,38 @@
+"""What several tests are handed: a container engine, and images made on the spot."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from images import debian
+from wheelhouse.builders import Unavailable
+from wheelhouse.builders.engine import Engine, find_engine
+from wheelhouse.process import Processes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """Give the engine of this machine; skip where none works."""
+    found = find_engine(Processes(), os.environ)
+    if isinstance(found, Unavailable):
+        pytest.skip(f"no container engine: {found.reason}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def image_of(engine: Engine) -> Callable[[str], str]:
+    """Give the reference of an image by its name in `images/debian.py`, made where it is missing."""
+
+    def ensure(name: str) -> str:
+        missing = debian.missing_for(name, engine)
+        if missing:
+            pytest.skip(f"the image {name} cannot be made or run here: {missing}")
+        return debian.ensure(name, engine=engine.name)
+
+    return ensure
