@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,28 +27,44 @@ class Silent:
 
 
 class JobLog:
-    """One job's log file. Output of child processes is appended to `path` by `Processes.run(log=…)`."""
+    """One job's log file. Output of child processes is appended to `path` by `Processes.run(log=…)`.
+
+    Used by the one thread that carries out the job.
+    """
 
     def __init__(self, path: Path, *, job: str, observer: Observer | None = None) -> None:
         self.path = path
         self.job = job
         self.timings: dict[str, float] = {}
+        """Seconds by stage, in the order in which they began; a stage within a stage counts for itself alone."""
         self._observer = observer or Silent()
-        self._lock = threading.Lock()
+        self._stages: list[str] = []
+        self._since = 0.0
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Mark a stage (`source`, `requirements`, `build`, `repair`, `check`, `test`), and time it."""
-        self._observer.stage(self.job, name)
-        self.line(f"=== {name}")
-        started = time.monotonic()
+        """Mark a stage (`source`, `requirements`, `build`, `repair`, `check`, `test`, `commit`), and time it."""
+        if name not in self._stages:
+            self._observer.stage(self.job, name)
+            self.line(f"=== {name}")
+        self._lap()
+        self._stages.append(name)
+        self.timings.setdefault(name, 0.0)
         try:
             yield
         finally:
-            with self._lock:
-                self.timings[name] = round(self.timings.get(name, 0.0) + time.monotonic() - started, 3)
+            self._lap()
+            self._stages.pop()
+
+    def _lap(self) -> None:
+        """Add the time since the last lap to the stage that is going on."""
+        now = time.monotonic()
+        if self._stages:
+            name = self._stages[-1]
+            self.timings[name] = round(self.timings[name] + now - self._since, 3)
+        self._since = now
 
     def line(self, text: str) -> None:
         """Append a line of our own."""
-        with self._lock, self.path.open("a", encoding="utf-8") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(f"{text}\n")
