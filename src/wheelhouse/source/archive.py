@@ -160,7 +160,14 @@ class _Guard:
     def path(self, name: str) -> PurePosixPath:
         """Return the member's path. Raises SourceError where it is not inside."""
         path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or ":" in (path.parts or ("",))[0]:
+        if (
+            not name
+            or path.is_absolute()
+            or ".." in path.parts
+            or "\\" in name
+            or "\0" in name
+            or ":" in (path.parts or ("",))[0]
+        ):
             raise SourceError(f"the archive has a member outside its folder: `{name}`", hint=_HOSTILE)
         if any(parent in self._links for parent in (path, *path.parents)):
             raise SourceError(f"the archive writes through a link of its own: `{name}`", hint=_HOSTILE)
