@@ -48,6 +48,7 @@ class Build:
 
     @property
     def native(self) -> bool:
+        """Whether the wheel is for the architecture and C library that the Python itself is of."""
         return is_native(self.request.job.target, self.python)
 
     def wheel(self) -> Path:

@@ -70,7 +70,7 @@ class HostBuilder:
         return answer if isinstance(answer, Unavailable) else None
 
     def runs_on(self, target: BuildIdentifier) -> BuildIdentifier:
-        """Return the identifier of this machine with the target's Python: back ends run natively in cross builds too."""
+        """Return the identifier of this machine with the target's Python: back ends run natively, always."""
         return replace_platform(target, f"{native_family()}_{native_arch()}")
 
     def inputs(self, job: Job) -> Mapping[str, str]:
