@@ -46,8 +46,8 @@ class Rule:
     stages: frozenset[str] | None = None
 
     def search(self, text: str, stage: str) -> re.Match[str] | None:
-        """Return where the rule fits a line of that stage of the job; an empty stage is one that is not known."""
-        if self.stages is not None and stage and stage not in self.stages:
+        """Return where the rule fits a line of that stage of the job. A log without marks is taken for a build's."""
+        if self.stages is not None and (stage or "build") not in self.stages:
             return None
         return next((found for pattern in self.patterns if (found := pattern.search(text))), None)
 

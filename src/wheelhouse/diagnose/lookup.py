@@ -72,17 +72,19 @@ class PlatformIndex:
         return {self.family: names[0]} if names else {}
 
     def _apt_file(self, missing: Missing) -> list[str]:
-        name = re.escape(_plain(missing))
-        pattern = {
-            "header": rf"^/usr/include/(?:[\w.+-]+/){{0,2}}{name}$",
-            "library": rf"^/usr/lib/(?:[\w-]+-linux-gnu\w*/)?lib{name}\.(?:so|a)$",
-            "pkg-config": rf"^/usr/(?:lib(?:/[\w-]+-linux-gnu\w*)?|share)/pkgconfig/{name}\.pc$",
-            "tool": rf"^/usr/s?bin/{name}$",
-            "cmake": rf"(?i)/{name}(?:-c|C)onfig\.cmake$",
+        name = _plain(missing)
+        plain = re.escape(name)
+        # A plain part of the path is looked up in a quarter of the time that a regular expression takes.
+        part, pattern = {
+            "header": (f"/{name}", rf"/usr/include/(?:[\w.+-]+/){{0,2}}{plain}"),
+            "library": (f"/lib{name}.", rf"/usr/lib/(?:[\w-]+-linux-gnu\w*/)?lib{plain}\.(?:so|a)"),
+            "pkg-config": (f"/{name}.pc", rf"/usr/(?:lib(?:/[\w-]+-linux-gnu\w*)?|share)/pkgconfig/{plain}\.pc"),
+            "tool": (f"bin/{name}", rf"(?:/usr)?/s?bin/{plain}"),
+            "cmake": ("onfig.cmake", rf"(?i:.*/{plain}(?:-c|C)onfig\.cmake)"),
         }[missing.kind]
-        output = self._ask("apt-file", "search", "--regexp", pattern)
+        output = self._ask("apt-file", "search", "--fixed-string", "--substring-match", part)
         pairs = [line.split(": ", 1) for line in output.splitlines() if ": /" in line]
-        return _ranked([(package, path) for package, path in pairs], missing)
+        return _ranked([(package, path) for package, path in pairs if re.fullmatch(pattern, path)], missing)
 
     def _dnf(self, missing: Missing) -> list[str]:
         name = _plain(missing)
