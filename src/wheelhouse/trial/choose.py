@@ -199,7 +199,9 @@ def host_glibc() -> tuple[int, int] | None:
 def sysroot_glibc(sysroot: Path) -> tuple[int, int] | None:
     """Return the glibc of a tree of another architecture, from the banner that libc.so.6 prints when it is run."""
     for folder in ("lib", "lib64", "usr/lib", "usr/lib64"):
-        for path in sorted((sysroot / folder).glob("**/libc.so.6")):
+        # Debian keeps libraries in folders by architecture, one level down.
+        places = [sysroot / folder, *sorted((sysroot / folder).glob("*-linux-gnu*"))]
+        for path in (place / "libc.so.6" for place in places if (place / "libc.so.6").is_file()):
             if (found := _GLIBC_BANNER.search(path.read_bytes())) is not None:
                 return int(found[1]), int(found[2])
     return None

@@ -64,8 +64,9 @@ class Report:
         events: list[Mapping[str, Any]] = []
         talk: list[str] = []
         for line in output.splitlines():
-            if line.startswith(MARK):
-                events.append(json.loads(line.removeprefix(MARK)))
+            event = _event(line) if line.startswith(MARK) else None
+            if event is not None:
+                events.append(event)
             elif line.strip():
                 talk.append(line)
         return cls(events=tuple(events), talk="\n".join(talk))
@@ -111,7 +112,7 @@ class Report:
             yield Finding(code=CRASHED, severity=Severity.ERROR, message=message)
 
     def _doing(self, expected: Expectation) -> str:
-        last = next(event for event in reversed(self.events) if event["event"] != "libraries")
+        last = self.events[-1] if self.events else {"event": "nothing"}
         match last["event"]:
             case "importing":
                 return f"`import {last['name']}`"
@@ -120,7 +121,7 @@ class Report:
             case "done":
                 return "Python, at its exit,"
             case _:
-                return "the trial"
+                return "Python"
 
     def _libraries(self, expected: Expectation) -> Iterator[Finding]:
         mapped, start = self._first("libraries"), self._first("start")
@@ -151,6 +152,15 @@ class Report:
 
     def _first(self, kind: str) -> Mapping[str, Any] | None:
         return next((event for event in self.events if event["event"] == kind), None)
+
+
+def _event(line: str) -> Mapping[str, Any] | None:
+    """Return our event; None for a line that only begins like one."""
+    try:
+        event = json.loads(line.removeprefix(MARK))
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
 
 
 def _idle(objects: Sequence[SharedObject], site: Path) -> Iterator[Finding]:
