@@ -34,7 +34,7 @@ _ARCHITECTURES = {
 }
 #: x86 levels by the bit of GNU_PROPERTY_X86_ISA_1_NEEDED (x86-64 psABI); bit 0 is the baseline.
 _X86_LEVELS = {8: "x86_64_v4", 4: "x86_64_v3", 2: "x86_64_v2"}
-_LOCAL, _GNU_UNIQUE = 0, 10
+_LOCAL, _WEAK, _GNU_UNIQUE = 0, 2, 10
 _NO_BITS = "SHT_NOBITS"
 _DF_TEXTREL = 0x4
 _EXECUTE = 0x1
@@ -61,7 +61,7 @@ class Elf:
     versions: tuple[tuple[str, str], ...] = ()
     """Symbol versions it needs: (library, version), e.g. `("libc.so.6", "GLIBC_2.17")`."""
     undefined: frozenset[str] = frozenset()
-    """Names of symbols that it takes from elsewhere."""
+    """Names of symbols that it takes from elsewhere, save weak ones: it does without those where they are not."""
     python_symbols: frozenset[str] = frozenset()
     """Names beginning with `Py` or `_Py`, of its own or from elsewhere, save local ones."""
     is_extension: bool = False
@@ -105,7 +105,7 @@ def _read(elf: Any) -> Elf:
         if name.startswith((".debug_", ".zdebug_")) and section["sh_type"] != _NO_BITS
     )
     dynamic_symbols = list(_symbols(elf, sections.get(".dynsym")))
-    undefined = frozenset(name for name, _, defined in dynamic_symbols if not defined)
+    undefined = frozenset(name for name, binding, defined in dynamic_symbols if not defined and binding != _WEAK)
     python_symbols = frozenset(
         name
         for name, binding, _ in [*dynamic_symbols, *_symbols(elf, sections.get(".symtab"))]
