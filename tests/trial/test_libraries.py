@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 
 from wheelhouse.trial.libraries import SharedObject, Surrounding, leaks, system_libraries
@@ -83,6 +84,6 @@ def test_probe__reads_elf_files_as_pyelftools_does() -> None:
     for entry in libraries:
         with Path(entry["path"]).open("rb") as file:
             dynamic = ELFFile(file).get_section_by_name(".dynamic")
-            tags = [] if dynamic is None else list(dynamic.iter_tags())
+            tags = list(dynamic.iter_tags()) if isinstance(dynamic, DynamicSection) else []
             assert entry["needed"] == [tag.needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"]
             assert entry["soname"] == next((tag.soname for tag in tags if tag.entry.d_tag == "DT_SONAME"), None)
