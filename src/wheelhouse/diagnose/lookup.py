@@ -82,7 +82,7 @@ class PlatformIndex:
             "tool": (f"bin/{name}", rf"(?:/usr)?/s?bin/{plain}"),
             "cmake": ("onfig.cmake", rf"(?i:.*/{plain}(?:-c|C)onfig\.cmake)"),
         }[missing.kind]
-        output = self._ask("apt-file", "search", "--fixed-string", "--substring-match", part)
+        output = self._ask("apt-file", "search", part)
         pairs = [line.split(": ", 1) for line in output.splitlines() if ": /" in line]
         return _ranked([(package, path) for package, path in pairs if re.fullmatch(pattern, path)], missing)
 
