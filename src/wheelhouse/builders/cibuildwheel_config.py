@@ -6,6 +6,7 @@ The recipe's verbatim options stay; where an option is ours, ours wins, or stand
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +25,9 @@ INPUTS = "/wheelhouse/inputs"
 LIST = "requirements.txt"
 
 _PLATFORMS = ("linux", "macos", "windows", "android", "ios", "pyodide")
+#: What bash reads otherwise inside double quotes.
+_SPECIAL = re.compile(r'([\\"$`])')
+_ESCAPED = r"\\\1"
 _HOOKS = ("before-all", "before-build")
 #: The same for every build, so that equal inputs give equal bytes.
 _EVERYWHERE = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
@@ -97,7 +101,7 @@ def _common(job: Job, verbatim: Mapping[str, Any], environment: Mapping[str, str
     """Return what is ours on every platform. The recipe's environment wins over our defaults."""
     ours = {**environment, **job.environment}
     return {
-        "environment": _joined(_shell_table(verbatim.get("environment"), '{}="{}"'), _assignments(ours)),
+        "environment": _joined(_shell_table(verbatim.get("environment"), '{}="{}"'), _variables(ours)),
         "config-settings": _joined(
             _shell_table(verbatim.get("config-settings"), "{}={}"), _assignments(job.config_settings)
         ),
@@ -152,8 +156,16 @@ def _shell_table(option: object, form: str) -> str:
     return str(option or "")
 
 
+def _variables(values: Mapping[str, str]) -> str:
+    """Return variables as bash assignments without any expansion.
+
+    In double quotes: bashlex, which reads them for cibuildwheel, keeps the marks of a single quote inside single ones.
+    """
+    return " ".join(f'{key}="{_SPECIAL.sub(_ESCAPED, value)}"' for key, value in values.items())
+
+
 def _assignments(values: Mapping[str, str | tuple[str, ...]]) -> str:
-    """Return values as shell assignments that the shell takes literally."""
+    """Return settings as words that `shlex.split` takes apart again."""
     return " ".join(f"{key}={shlex.quote(value)}" for key, value in _pairs(values))
 
 
@@ -169,14 +181,14 @@ def _joined(*parts: str) -> str:
 
 def to_toml(options: Mapping[str, object]) -> str:
     """Return a `pyproject.toml` with these options in `[tool.cibuildwheel]`."""
-    lines = [f"{json.dumps(key)} = {_toml(value)}" for key, value in sorted(options.items())]
+    lines = [f"{_toml(key)} = {_toml(value)}" for key, value in sorted(options.items())]
     return "\n".join(["[tool.cibuildwheel]", *lines, ""])
 
 
 def _toml(value: object) -> str:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{_toml(key)} = {_toml(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_toml(inner) for inner in value) + "]"
     # JSON's texts, numbers and booleans are TOML's, but for one character that TOML wants escaped.
-    return json.dumps(value).replace("\x7f", "\\u007f")
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
