@@ -76,6 +76,15 @@ def examine(path: Path, expectation: Expectation | None = None, *, limits: Limit
     )
 
 
+def read_contents(path: Path) -> Contents:
+    """Return what the checks look at, without checking.
+
+    Raises InvalidWheelError.
+    """
+    with open_wheel(path) as archive:
+        return _read(archive, WheelName.parse(path.name), [])
+
+
 def _read(archive: zipfile.ZipFile, name: WheelName, findings: list[Finding]) -> Contents:
     """Read all members, and add what was found on the way, RECORD's findings included."""
     names = frozenset(info.filename for info in archive.infolist() if not info.is_dir())
