@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wheelhouse.errors import BuildTimeoutError, MachineError
-from wheelhouse.finding import Finding, Severity, errors
+from wheelhouse.finding import Finding, Severity
 from wheelhouse.trial.choose import NotExecuted, Surroundings, choose
 from wheelhouse.trial.codes import MEANINGS, NOT_EXECUTED, TIMED_OUT
 from wheelhouse.trial.install import Installation, install
@@ -128,8 +128,6 @@ def try_wheel(
             allowed_libraries=(*system_libraries(target.family), *machine_libraries) if target.is_linux else ("*",),
         )
         found = tuple(report.findings(outcome, expected))
-        for finding in errors(found):
-            log.line(str(finding))
         return TrialResult(findings=found, executed=True, environment=str(interpreter))
 
 
