@@ -14,8 +14,8 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
-import tiny
 
+import tiny
 from wheelhouse.process import WORK_VARIABLE
 
 if TYPE_CHECKING:

@@ -49,6 +49,8 @@ class Tiny:
     """C in front of everything, e.g. an `#include` that is not to be had."""
     requires: tuple[str, ...] = ()
     """Further build requirements."""
+    setup: str = ""
+    """Python that a `setup.py` runs before it hands over, with `time` imported."""
     recipe: str = ""
     """Further lines of the recipe."""
 
@@ -60,6 +62,8 @@ class Tiny:
             "LICENSE": "MIT\n",
             "PKG-INFO": f"Metadata-Version: 2.1\nName: {self.name}\nVersion: {self.version}\n",
         }
+        if self.setup:
+            files["setup.py"] = f"import time\nimport setuptools\n{self.setup}\nsetuptools.setup()\n"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.name}-{self.version}.tar.gz"
         with tarfile.open(path, "w:gz") as archive:
