@@ -11,7 +11,7 @@ import shutil
 import stat
 import sys
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,8 @@ _STUB = "def __bootstrap__():"
 _INFO = "EGG-INFO"
 #: CPython's ABI tag carried `m` (pymalloc) up to this version.
 _LAST_WITH_M = (3, 7)
+#: The first second that a zip archive can hold.
+_FIRST = 315532800
 _TIMEOUT = 300.0
 
 
@@ -49,6 +51,17 @@ class Tools:
     work: Path
     """An empty folder."""
     repair: RepairSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Egg:
+    """A copy of an egg's contents."""
+
+    folder: Path
+    """Named as the conversion wants it."""
+    python: tuple[int, int] | None
+    epoch: int
+    """Time of its newest file, seconds."""
 
 
 def is_egg(path: Path) -> bool:
@@ -64,9 +77,11 @@ def convert_egg(path: Path, *, destination: Path, tools: Tools) -> Path:
     if path.suffix.lower() == ".exe":
         raw = _run_convert(_installer(path), tools)
     else:
-        python, folder = _unpacked(path, tools.work)
-        _tidy(folder)
-        raw = _retagged(_run_convert(folder, tools), python, tools)
+        egg = _unpacked(path, tools.work)
+        _tidy(egg.folder)
+        tools = replace(tools, environment={"SOURCE_DATE_EPOCH": str(egg.epoch), **tools.environment})
+        raw = _retagged(_run_convert(egg.folder, tools), egg.python, tools)
+        _make_scripts_executable(raw)
     name = WheelName.parse(raw.name)
     if not any("linux" in tag.platform for tag in name.tags):
         destination.mkdir(parents=True, exist_ok=True)
@@ -85,18 +100,19 @@ def convert_egg(path: Path, *, destination: Path, tools: Tools) -> Path:
         raise BuildError(error.message, where=str(path), hint=error.hint) from error
 
 
-def _unpacked(path: Path, work: Path) -> tuple[tuple[int, int] | None, Path]:
-    """Return the Python that an egg is for, and a copy of its contents in a folder named as the egg should be."""
+def _unpacked(path: Path, work: Path) -> _Egg:
     folder = work / "egg"
     if path.is_dir():
         if links := [file for file in path.rglob("*") if file.is_symlink()]:
             raise InvalidWheelError("an egg holds no links", where=str(links[0]))
         shutil.copytree(path, folder)
+        epoch = max((int(file.stat().st_mtime) for file in folder.rglob("*")), default=0)
     else:
         if not zipfile.is_zipfile(path):
             raise InvalidWheelError("is not an egg: it is no zip archive", where=str(path))
         try:
-            settle(folder, epoch=unpack(path, folder).epoch)
+            epoch = unpack(path, folder).epoch
+            settle(folder, epoch=epoch)
         except SourceError as error:
             raise InvalidWheelError(f"is not an egg: {error.message}", where=str(path)) from error
     metadata = folder / _INFO / "PKG-INFO"
@@ -126,8 +142,8 @@ def _unpacked(path: Path, work: Path) -> tuple[tuple[int, int] | None, Path]:
     if platform and binaries:
         parts.append(platform)
     named = folder.rename(work / f"{'-'.join(parts)}.egg")
-    major_minor = tuple(int(part) for part in python.split(".")) if python else None
-    return (major_minor[0], major_minor[1]) if major_minor else None, named
+    major, _, minor = (python or "").partition(".")
+    return _Egg(folder=named, python=(int(major), int(minor)) if python else None, epoch=max(epoch, _FIRST))
 
 
 def _version(text: str, path: Path) -> str:
@@ -187,7 +203,22 @@ def _mend_metadata(folder: Path) -> None:
     # An egg has no place for licence files: METADATA would promise files that are not there (PEP 639).
     kept = [line for line in lines[:end] if not line.startswith("License-File:")]
     kept = [f"Version: {version}\n" if line.startswith("Version:") else line for line in kept]
-    metadata.write_text("".join([*kept, *lines[end:]]), "utf-8")
+    # The conversion takes the description from the header in which it stood before metadata 2.1, and drops the body.
+    if body := "".join(lines[end + 1 :]).rstrip():
+        kept = [line for line in kept if not line.startswith("Description:")]
+        kept.append("Description: " + body.replace("\n", "\n        ") + "\n")
+    metadata.write_text("".join([*kept, "\n"]), "utf-8")
+
+
+def _make_scripts_executable(wheel: Path) -> None:
+    """Give the scripts of a wheel the mode that the conversion does not write; installers leave it as it is."""
+    with zipfile.ZipFile(wheel) as archive:
+        members = [(info, archive.read(info)) for info in archive.infolist()]
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for info, data in members:
+            mode = 0o755 if ".data/scripts/" in info.filename else 0o644
+            info.external_attr = (stat.S_IFREG | mode) << 16
+            archive.writestr(info, data)
 
 
 def _has_extension(path: Path) -> bool:
