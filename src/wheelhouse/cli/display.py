@@ -96,7 +96,12 @@ def closing_table(console: Console, plan: Plan, records: Mapping[str, Record], r
 
     rows = [(entry, records[entry.job.id]) for entry in plan.entries if entry.job.id in records]
     failed = [record for _, record in rows if record.status == "failed"]
-    if failed:
+    if failed and not console.is_terminal:  # in a log a table is cut to a width that nobody chose
+        for record in failed:
+            console.print(_outcome(record))
+            for line in record.cause.mend if record.cause else ():
+                console.print(f"  mend: {line}", markup=False)
+    elif failed:
         from rich import box  # noqa: PLC0415 - start-up time
         from rich.table import Table  # noqa: PLC0415 - likewise
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import shutil
 import tempfile
 import tomllib
@@ -204,7 +205,8 @@ class _Resolver:
             *("--only-binary", ":all:", "--python-version", self._question.python.rstrip("t")),
             *(("--python-platform", platform.uv) if platform.uv else ("--universal",)),
             *(("--find-links", self._wheels.name) if self._own else ()),
-            *("--no-header", "--no-annotate", "--no-progress", "--no-python-downloads", "--quiet"),
+            # Any Python does for asking; it is the one that is surely there.
+            *("--python", sys.executable, "--no-header", "--no-annotate", "--no-progress", "--no-python-downloads", "--quiet"),
         ]
         completed = self._processes.run(command, cwd=self._folder, env=self._environment(), check=False)
         self._log.line(f"$ {show(completed.command)}\n{completed.output}".rstrip())
