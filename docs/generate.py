@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import click
+
 from wheelhouse import errors
 from wheelhouse.cibuildwheel_options import OWNED
+from wheelhouse.cli import cli
 from wheelhouse.recipe_schema import config_schema, recipe_schema
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -26,6 +29,11 @@ the types below, these rules hold, and `wheelhouse recipe lint` tells every brea
 
 For an editor: `wheelhouse recipe schema > recipe.schema.json`, and `#:schema ./recipe.schema.json` as the first line of
 a recipe.
+"""
+_CLI = """\
+stdout carries data, stderr carries talk. [Exit codes](exit-codes.md) are stable. `NO_COLOR` and `FORCE_COLOR` are
+honoured. `WHEELHOUSE_REGISTRY` stands for `--registry`, `WHEELHOUSE_CACHE` for the folder of downloads,
+`WHEELHOUSE_WORK_ROOT` for the folder in which builds run, and `WHEELHOUSE_ENGINE` for podman or docker.
 """
 _CONFIG = """\
 Defaults for all recipes of a registry; the file lies beside `recipes/`, and every key may be left out.
@@ -48,8 +56,21 @@ def pages() -> dict[str, str]:
     return {
         "recipe.md": f"# recipe.toml\n\n{_NOTE}\n{_RECIPE}{_tables(recipe_schema())}{_OWNED}{owned}",
         "wheelhouse-toml.md": f"# wheelhouse.toml\n\n{_NOTE}\n{_CONFIG}{_tables(config_schema())}",
+        "cli.md": f"# Command line\n\n{_NOTE}\n{_CLI}{_commands(cli, 'wheelhouse')}",
         "exit-codes.md": f"# Exit codes\n\n{_NOTE}\n{_exit_codes()}",
     }
+
+
+def _commands(command: click.Command, path: str) -> str:
+    """Return the help of a command and of all below it, as the terminal shows it."""
+    context = click.Context(command, info_name=path, terminal_width=110, max_content_width=110)
+    text = f"\n## `{path}`\n\n```text\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None  # noqa: S101 - it was listed
+            text += _commands(inner, f"{path} {name}")
+    return text
 
 
 def _exit_codes() -> str:

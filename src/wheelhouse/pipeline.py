@@ -276,11 +276,10 @@ class _Attempt:
         return self._record().model_copy(update={"cause": self._cause(error)})
 
     def _cause(self, error: Exception) -> Cause:
-        from wheelhouse.diagnose import diagnose  # noqa: PLC0415 - only a failure needs its data
+        from wheelhouse.diagnose import diagnose, read_log  # noqa: PLC0415 - only a failure needs its data
 
         known = error if isinstance(error, WheelhouseError) else _as_known(error)
-        log = self._log.path.read_text("utf-8", "replace")
-        return diagnose(log, job=self._job, error=known, lookup=self._pipeline.lookup)
+        return diagnose(read_log(self._log.path), job=self._job, error=known, lookup=self._pipeline.lookup)
 
     @contextlib.contextmanager
     def _workplace(self) -> Iterator[Path]:
