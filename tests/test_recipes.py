@@ -46,6 +46,8 @@ MEASURED = {
     "ujson": "5.10.0",
     "lz4": "4.3.3",
 }
+#: Built by hand only.
+TOO_HEAVY = {"numpy"}
 #: Statuses of a patch, as Yocto has them; the first two say where.
 STATUS = re.compile(r"(Submitted|Backport) https://\S+|Pending|Inappropriate: \S.+")
 PYTHON = f"cp{sys.version_info[0]}{sys.version_info[1]}"
@@ -75,6 +77,16 @@ def test_recipes__what_the_benchmarks_build() -> None:
     lacking = [name for name, text in MEASURED.items() if Version(text) not in registry.recipe(name).versions]
 
     assert lacking == []
+
+
+def test_recipes__ci_installs_the_libraries_of_those_it_builds() -> None:
+    installed = set((ROOT / ".ci" / "debian-packages.txt").read_text().split())
+    recipes = Registry(folder=FOLDER).survey().recipes
+
+    built = [recipe for project, recipe in recipes.items() if project not in TOO_HEAVY]
+    wanted = {name for recipe in built for name in recipe.system_packages.debian}
+
+    assert wanted - installed == set()
 
 
 def test_recipe__test_proves_that_the_wheel_works(recipe: Recipe) -> None:
