@@ -15,7 +15,7 @@ PYTHONS = nox.project.python_versions(PROJECT)
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Formatting, rules and types."""
+    """Check formatting, rules and types."""
     session.install("-e", ".[zig]", *nox.project.dependency_groups(PROJECT, "lint", "test"))
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")

@@ -1,6 +1,6 @@
 """The inputs of a job in, its build key out; and two sets of inputs in, what changed out.
 
-Inputs are a flat mapping of name to text (`source.sha256`, `tool.auditwheel`, `requirement.setuptools`, `depends.cffi`), so that a
+Inputs are a flat mapping of name to text (`source.sha256`, `tool.auditwheel`, `requirement.setuptools`), so that a
 difference has a name that a person can read.
 """
 

@@ -1,6 +1,6 @@
 """The JSON account of one job: written atomically, read back strictly.
 
-Inputs, key, tools, timings, grafted libraries, findings, hashes, log: what `plan`, `log`, the index's pages and provenance read.
+Inputs, key, tools, timings, grafted libraries, findings, hashes: what `plan`, `log`, pages and provenance read.
 """
 
 from __future__ import annotations

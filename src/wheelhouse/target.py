@@ -1,7 +1,7 @@
 """Build identifiers in, their parts out; and which of them a set of selectors picks.
 
-A build identifier is cibuildwheel's (`cp313-manylinux_aarch64`): Python, ABI, libc and architecture in one value. The list of
-those that exist, and the selectors, are cibuildwheel's own, read from its data file and module, never from a process.
+A build identifier is cibuildwheel's (`cp313-manylinux_aarch64`): Python, ABI, libc and architecture in one value. The
+list of those that exist, and the selectors, are its own, read from its data file and module, never from a process.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Builder(Protocol):
         ...
 
     def unavailable(self, target: BuildIdentifier) -> Unavailable | None:
-        """Say why this builder cannot build for `target` on this machine; None: it can. Cheap, and remembers its answers."""
+        """Say why this builder cannot build for `target` on this machine; None: it can. Cheap: it remembers."""
         ...
 
     def runs_on(self, target: BuildIdentifier) -> BuildIdentifier:

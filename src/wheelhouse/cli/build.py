@@ -21,14 +21,12 @@ if TYPE_CHECKING:
     from wheelhouse.builders import Builder
     from wheelhouse.cli.display import Display
     from wheelhouse.cli.session import Session
-    from wheelhouse.config import Workspace
     from wheelhouse.job import BuilderName
     from wheelhouse.pipeline import Pipeline
     from wheelhouse.plan import Plan, Planned
     from wheelhouse.process import Processes
     from wheelhouse.record import Record
     from wheelhouse.results import Results
-    from wheelhouse.trial import Surroundings
 
 
 @click.command(
@@ -184,6 +182,7 @@ class _Run:
 
     def _pipeline(self, *, upgrade: bool) -> Pipeline:
         from wheelhouse import diagnose  # noqa: PLC0415 - start-up time
+        from wheelhouse.cli.trying import surroundings  # noqa: PLC0415 - likewise
         from wheelhouse.config import index_url  # noqa: PLC0415 - likewise
         from wheelhouse.pipeline import Pipeline  # noqa: PLC0415 - likewise
 
@@ -192,7 +191,7 @@ class _Run:
             workspace=workspace,
             results=self.results,
             builders=self.builders,
-            surroundings=_surroundings(workspace, self.processes),
+            surroundings=surroundings(workspace, self.processes),
             lookup=diagnose.machine_lookup(self.processes),
             processes=self.processes,
             observer=self.display,
@@ -200,23 +199,6 @@ class _Run:
             upgrade=upgrade,
             force=self.selected.force,
         )
-
-
-def _surroundings(workspace: Workspace, processes: Processes) -> Surroundings:
-    """Return where wheels can be tried; a container engine is looked for only where an image for tests is configured."""
-    from wheelhouse import trial  # noqa: PLC0415 - start-up time
-    from wheelhouse.builders.engine import Engine, find_engine  # noqa: PLC0415 - likewise
-    from wheelhouse.builders.interpreters import Interpreters  # noqa: PLC0415 - likewise
-
-    images = workspace.config.test_images
-    engine = find_engine(processes, os.environ) if images else None
-    return trial.Surroundings(
-        pythons=Interpreters(processes, os.environ, workspace.cache).all,
-        engine=engine if isinstance(engine, Engine) else None,
-        images=images,
-        environment=os.environ,
-        processes=processes,
-    )
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Any wheel in, its trial out: which Python of this machine takes it is found here, since no job says so."""
+"""Where wheels can be tried here; and any wheel in, its trial out, by a Python that takes it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,31 @@ if TYPE_CHECKING:
 
     from wheelhouse.check import Examination
     from wheelhouse.cli.session import Session
+    from wheelhouse.config import Workspace
     from wheelhouse.job import Job
+    from wheelhouse.process import Processes
     from wheelhouse.target import BuildIdentifier
     from wheelhouse.trial import Interpreter, Surroundings, TrialResult
 
 _SECONDS = 300.0
 _LOG_LINES = 15
+
+
+def surroundings(workspace: Workspace, processes: Processes) -> Surroundings:
+    """Look around for Pythons, and for a container engine only where an image for tests is configured."""
+    from wheelhouse import trial  # noqa: PLC0415 - start-up time
+    from wheelhouse.builders.engine import Engine, find_engine  # noqa: PLC0415 - likewise
+    from wheelhouse.builders.interpreters import Interpreters  # noqa: PLC0415 - likewise
+
+    images = workspace.config.test_images
+    engine = find_engine(processes, os.environ) if images else None
+    return trial.Surroundings(
+        pythons=Interpreters(processes, os.environ, workspace.cache).all,
+        engine=engine if isinstance(engine, Engine) else None,
+        images=images,
+        environment=os.environ,
+        processes=processes,
+    )
 
 
 class Trials:
@@ -52,8 +71,8 @@ class Trials:
         from wheelhouse.job import TestSpec  # noqa: PLC0415 - likewise
         from wheelhouse.joblog import JobLog  # noqa: PLC0415 - likewise
 
-        surroundings, work = self._prepare()
-        found = self._choose(path, examination, surroundings)
+        around, work = self._prepare()
+        found = self._choose(path, examination, around)
         if found is None:
             return None
         target, interpreter = found
@@ -69,7 +88,7 @@ class Trials:
                 own_wheels=[path.parent.absolute()],
                 work=work,
                 log=log,
-                processes=surroundings.processes,
+                processes=around.processes,
                 timeout=_SECONDS,
                 machine_libraries=job.repair.exclude if job is not None else (),
             )
@@ -83,29 +102,16 @@ class Trials:
 
     def _prepare(self) -> tuple[Surroundings, Path]:
         """Look around once, and only when there is a wheel to try."""
-        from wheelhouse.builders.engine import Engine, find_engine  # noqa: PLC0415 - start-up time
-        from wheelhouse.builders.interpreters import Interpreters  # noqa: PLC0415 - likewise
-        from wheelhouse.process import Processes  # noqa: PLC0415 - likewise
-        from wheelhouse.trial import Surroundings  # noqa: PLC0415 - likewise
+        from wheelhouse.process import Processes  # noqa: PLC0415 - start-up time
 
         if self._surroundings is None or self._work is None:
-            workspace = self._session.workspace
-            processes = Processes()
-            images = workspace.config.test_images
-            engine = find_engine(processes, os.environ) if images else None
-            self._surroundings = Surroundings(
-                pythons=Interpreters(processes, os.environ, workspace.cache).all,
-                engine=engine if isinstance(engine, Engine) else None,
-                images=images,
-                environment=os.environ,
-                processes=processes,
-            )
+            self._surroundings = surroundings(self._session.workspace, Processes())
             self._work = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="wheelhouse-check-")))
         return self._surroundings, self._work
 
     @staticmethod
     def _choose(
-        path: Path, examination: Examination, surroundings: Surroundings
+        path: Path, examination: Examination, around: Surroundings
     ) -> tuple[BuildIdentifier, Interpreter] | None:
         """Return the first target that takes the wheel and has a Python here; the running Python's comes first."""
         from wheelhouse import trial  # noqa: PLC0415 - start-up time
@@ -114,7 +120,7 @@ class Trials:
         targets = [target for target in known_identifiers().values() if fits(examination.name, target)]
         targets.sort(key=lambda target: (target.python != sys.version_info[:2], target.freethreaded))
         for target in targets:
-            interpreter = trial.choose(target, path, surroundings)
+            interpreter = trial.choose(target, path, around)
             if not isinstance(interpreter, trial.NotExecuted):
                 return target, interpreter
         return None

@@ -60,7 +60,7 @@ def run(
 ) -> dict[str, Record]:
     """Carry out every job of the plan that is to be built, and return the records of all that could be.
 
-    `reused` gives the record of a job whose result is there; `finished` is told each record as it comes, in this thread.
+    `reused` gives the record of a job whose result is there; `finished` is told each record, in this thread.
     KeyboardInterrupt in the calling thread ends all running jobs and comes out again when they have ended.
     """
     ready: queue.SimpleQueue[Planned | None] = queue.SimpleQueue()

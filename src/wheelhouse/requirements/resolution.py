@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 import shutil
+import sys
 import tempfile
 import tomllib
 from pathlib import Path
@@ -206,7 +206,8 @@ class _Resolver:
             *(("--python-platform", platform.uv) if platform.uv else ("--universal",)),
             *(("--find-links", self._wheels.name) if self._own else ()),
             # Any Python does for asking; it is the one that is surely there.
-            *("--python", sys.executable, "--no-header", "--no-annotate", "--no-progress", "--no-python-downloads", "--quiet"),
+            *("--python", sys.executable, "--no-python-downloads"),
+            *("--no-header", "--no-annotate", "--no-progress", "--quiet"),
         ]
         completed = self._processes.run(command, cwd=self._folder, env=self._environment(), check=False)
         self._log.line(f"$ {show(completed.command)}\n{completed.output}".rstrip())
