@@ -78,7 +78,7 @@ def build(
     records = run.carry_out(plan, width=jobs, verify=verify, upgrade=upgrade_requirements)
     if as_json:
         session.json([record.model_dump(mode="json") for record in records.values()])
-    closing_table(session.talk, plan, records, reasons(plan.having("unavailable")))
+    closing_table(session.talk, plan, records)
     failed = [record for record in records.values() if record.status == "failed"]
     if verify and any(record.cause and record.cause.kind == "not-reproducible" for record in failed):
         return NotReproducibleError.exit_code

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from rich.console import Console, RenderableType
@@ -90,7 +90,7 @@ def _outcome(record: Record) -> str:
     return f"[red]failed[/] {record.job}: {escape(record.cause.message if record.cause else 'no cause known')}"
 
 
-def closing_table(console: Console, plan: Plan, records: Mapping[str, Record], remarks: Sequence[str]) -> None:
+def closing_table(console: Console, plan: Plan, records: Mapping[str, Record]) -> None:
     """Print what became of every job: built, reused, failed with its cause and what would mend it."""
     from rich.markup import escape  # noqa: PLC0415 - start-up time
 
@@ -111,8 +111,8 @@ def closing_table(console: Console, plan: Plan, records: Mapping[str, Record], r
             mend = "\n".join(cause.mend) if cause else ""
             table.add_row(escape(record.job), escape(cause.message if cause else ""), escape(mend))
         console.print(table)
-    for remark in remarks:
-        console.print(f"[dim]not built here: {escape(remark)}[/]")
+    if impossible := len(plan.having("unavailable")):
+        console.print(f"[dim]{impossible} more cannot be built on this machine; `wheelhouse plan` says why[/]")
     reused = sum(1 for entry, record in rows if entry.action == "reuse" and record.status == "built")
     built = len(rows) - reused - len(failed)
     colour = "red" if failed else "green"
