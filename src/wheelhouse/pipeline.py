@@ -25,6 +25,7 @@ from wheelhouse.facts import job_inputs
 from wheelhouse.joblog import JobLog
 from wheelhouse.process import Failure, end_orphans
 from wheelhouse.record import Cause, Record, WheelFile
+from wheelhouse.wheel import SealedWheel, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from wheelhouse.requirements import Lock
     from wheelhouse.results import Results
     from wheelhouse.source import SourceTree
-    from wheelhouse.wheel import CheckedWheel, SealedWheel
+    from wheelhouse.wheel import CheckedWheel
 
 #: Names the folder that builds run in: the same on every machine, so that paths in binaries are the same too.
 WORK_ROOT_VARIABLE = "WHEELHOUSE_WORK_ROOT"
@@ -131,8 +132,20 @@ class _Attempt:
         depends = {record.job: record.key or "" for record in self._dependencies}
         self._inputs = job_inputs(job, self._builder, lock, depends)
         self._key = build_key(self._inputs)
-        if verify is None and not pipeline.force and (known := self._reusable(self._key)):
+        if verify is not None:
+            return self._compare(self._make(tree, gathered, work, self._key), verify)
+        if not pipeline.force and (known := self._reusable(self._key)):
             return known
+        sealed = None if pipeline.force else self._adopt(work, self._key)
+        checked = self._check(sealed or self._make(tree, gathered, work, self._key), work)
+        record = self._succeeded(checked)
+        with self._log.stage("commit"):
+            pipeline.results.commit(record, checked.path)
+        return record
+
+    def _make(self, tree: SourceTree, gathered: requirements.Requirements, work: Path, key: str) -> SealedWheel:
+        """Build, repair and seal."""
+        job = self._job
         with self._log.stage("build"):
             scratch = work / "build"
             scratch.mkdir()
@@ -143,26 +156,31 @@ class _Attempt:
                     requirements=gathered,
                     work=scratch,
                     log=self._log,
-                    processes=pipeline.processes,
+                    processes=self._pipeline.processes,
                     timeout=self._remaining(),
                 )
             )
         self._details |= built.details
-        sealed = seal.seal(
+        return seal.seal(
             built.path,
             destination=work / "sealed",
-            key=self._key,
+            key=key,
             epoch=tree.facts.epoch,
             build_number=job.build_number,
             note={"job": job.id, "source-sha256": job.source.sha256},
         )
-        if verify is not None:
-            return self._compare(sealed, verify)
-        checked = self._check(sealed, work)
-        record = self._succeeded(checked)
-        with self._log.stage("commit"):
-            pipeline.results.commit(record, checked.path)
-        return record
+
+    def _adopt(self, work: Path, key: str) -> SealedWheel | None:
+        """Take over a wheel in `dist/` that carries the key but came without its record; checked like any other."""
+        carried = self._pipeline.results.carried(key)
+        if carried is None:
+            return None
+        self._log.line(f"{carried} carries this build key: checked, not built")
+        self._details["adopted"] = carried.name
+        copy = work / "sealed" / carried.name
+        copy.parent.mkdir()
+        shutil.copyfile(carried, copy)
+        return SealedWheel(path=copy, sha256=sha256_of(copy), size=copy.stat().st_size)
 
     def _requirements(self, tree: SourceTree, work: Path) -> tuple[Lock, requirements.Requirements]:
         pipeline = self._pipeline

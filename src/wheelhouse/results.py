@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheelhouse.record import FILE_NAME, LOG_NAME, Record, read_record, write_atomically
+from wheelhouse.seal import read_key
 from wheelhouse.wheel import sha256_of
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ class Results:
         with suppress(OSError):
             return (self._workspace.results / key / record.wheel.filename).stat().st_size == record.wheel.size
         return False
+
+    def carried(self, key: str) -> Path | None:
+        """Return the wheel in `dist/` that carries this key inside: what came without its record, from a CI run say."""
+        wheels = sorted(self._workspace.dist.glob("*.whl"))
+        return next((path for path in wheels if read_key(path) == key), None)
 
     def record(self, key: str) -> Record | None:
         """Return the record of a finished key."""

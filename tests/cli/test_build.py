@@ -132,6 +132,20 @@ def test_build__wheel_in_dist_deleted__is_there_again_without_a_build(tmp_path: 
     assert wheels(registry) == ["ant"]
 
 
+def test_build__records_lost__wheels_in_dist_are_checked_and_taken_over(tmp_path: Path) -> None:
+    registry = tiny.write_registry(tmp_path, tiny.Tiny(name="ant"))
+    wheelhouse(registry, "ant")
+    (wheel,) = (registry / "dist").glob("*.whl")
+    before = wheel.read_bytes()
+    shutil.rmtree(registry / ".wheelhouse")
+    outcome = wheelhouse(registry, "ant")
+    assert outcome.status == 0
+    assert outcome.records["ant"]["details"]["adopted"] == wheel.name
+    assert "build" not in outcome.records["ant"]["timings"]
+    assert wheel.read_bytes() == before
+    assert "0 built, 1 reused" in wheelhouse(registry, "ant").talk
+
+
 def test_build__extension_missing__is_an_error(tmp_path: Path) -> None:
     ghost = tiny.Tiny(name="ghost")
     registry = tiny.write_registry(tmp_path, ghost)
