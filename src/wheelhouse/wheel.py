@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
@@ -52,7 +52,7 @@ class BuiltWheel:
     """What a builder returns: built and repaired, in a folder of its own."""
 
     path: Path
-    details: Mapping[str, str]
+    details: Mapping[str, Any]
     """For the record: image, compiler, engine, Python."""
 
 

@@ -87,6 +87,7 @@ def test_build__zig_reaches_an_old_glibc(builder: HostBuilder, request_for: Call
     assert "manylinux_2_17" in built.path.name or "manylinux1" in built.path.name
     assert built.details["toolchain"] == "zig"
     assert "2.17" in built.details["compiler"]
+    assert 0 < built.details["back end seconds"] < 120
 
 
 def test_build__system_compiler(builder: HostBuilder, request_for: Callable[..., BuildRequest]) -> None:

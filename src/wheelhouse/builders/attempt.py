@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from wheelhouse.builders import cross
+from wheelhouse.builders.environment import EnvironmentMaker
 from wheelhouse.builders.sandbox import build_environment
 from wheelhouse.builders.toolchain import Attempt, Compilers, Prefixes, is_native
 from wheelhouse.errors import BuildError, WheelhouseError
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 
     from wheelhouse.builders import BuildRequest
     from wheelhouse.builders.interpreters import Interpreter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawWheel:
+    """A wheel as the back end built it."""
+
+    path: Path
+    seconds: float
+    """What the back end took."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,26 +61,26 @@ class Build:
         """Whether the wheel is for the architecture and C library that the Python itself is of."""
         return is_native(self.request.job.target, self.python)
 
-    def wheel(self) -> Path:
-        """Return the wheel as the back end builds it."""
+    def wheel(self) -> RawWheel:
+        """Let the back end build the wheel."""
         job = self.request.job
         self.folder.mkdir()
         self.request.log.line(f"Python {self.python.version_text}, {self.attempt.name} {self.attempt.version}")
         python = self._make_environment()
         environment = self._variables()
         raw = _call_backend(self, python, environment)
-        if job.extension and not native_files(raw):
+        if job.extension and not native_files(raw.path):
             raise BuildError(
-                f"{raw.name} has no extension module: the project built without it",
+                f"{raw.path.name} has no extension module: the project built without it",
                 hint="the log tells what was missing; `build.extension = false` if the project has none",
             )
         return raw
 
-    def repaired(self, raw: Path) -> Path:
+    def repaired(self, raw: RawWheel) -> Path:
         """Return the repaired wheel, in a folder of its own."""
         job = self.request.job
         return repair_wheel(
-            raw,
+            raw.path,
             destination=self.folder / "repaired",
             spec=job.repair,
             arch=job.target.arch,
@@ -91,41 +101,18 @@ class Build:
 
     def _make_environment(self) -> Path:
         """Make the build environment, and return its Python."""
-        target = self.folder / "env"
-        python = target / "bin" / "python"
-        pins = self.request.requirements.lock.pins
-        wheels: list[str | Path] = [self.request.requirements.folder / pin.filename for pin in pins]
-        environment = {
-            "PATH": self.environment.get("PATH", os.defpath),
-            "HOME": os.fspath(self.folder),
-            "UV_CACHE_DIR": os.fspath(self.cache / "uv"),
-            # Not hard links: a build that writes into its environment would write into the cache of all builds.
-            "UV_LINK_MODE": "copy",
-            "UV_PYTHON_DOWNLOADS": "never",
-            "UV_OFFLINE": "1",
-            "UV_NO_CONFIG": "1",
-            WORK_VARIABLE: os.fspath(self.request.work),
-        }
-        uv = _find_uv()
+        maker = EnvironmentMaker(
+            cache=self.cache,
+            processes=self.request.processes,
+            path=self.environment.get("PATH", os.defpath),
+            work=self.request.work,
+            log=self.request.log.path,
+            deadline=self.deadline,
+        )
         try:
-            self.run(
-                [uv, "venv", "--quiet", "--no-project", "--python", self.python.executable, target], env=environment
-            )
-            if wheels:
-                install: list[str | Path] = [
-                    uv,
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--no-index",
-                    "--no-deps",
-                    "--python",
-                    python,
-                ]
-                self.run([*install, *wheels], env=environment)
+            return maker.make(self.folder / "env", python=self.python, requirements=self.request.requirements)
         except Failure as failure:
             raise BuildError(f"the build environment could not be made: {failure}") from failure
-        return python
 
     def _variables(self) -> dict[str, str]:
         """Return the environment of the build."""
@@ -166,7 +153,7 @@ class Build:
         return settings
 
 
-def _call_backend(build: Build, python: Path, environment: Mapping[str, str]) -> Path:
+def _call_backend(build: Build, python: Path, environment: Mapping[str, str]) -> RawWheel:
     """Build a wheel by PEP 517's hooks in the environment that is there."""
     from build import BuildException, ProjectBuilder  # noqa: PLC0415 - start-up time
     from build._exceptions import BuildBackendException  # noqa: PLC0415 - likewise
@@ -176,11 +163,13 @@ def _call_backend(build: Build, python: Path, environment: Mapping[str, str]) ->
         build.run([*build.network, *cmd], env={**environment, **(extra_environ or {})}, cwd=where)
 
     settings = build.settings()
+    begun = time.monotonic()
     try:
         project = ProjectBuilder(build.root, python_executable=os.fspath(python), runner=runner)
         if _may_want_more(build):
             _require_installed(build, project.get_requires_for_build("wheel", settings))
-        return type(python)(project.build("wheel", build.folder / "raw", settings))
+        path = type(python)(project.build("wheel", build.folder / "raw", settings))
+        return RawWheel(path=path, seconds=time.monotonic() - begun)
     except BuildBackendException as error:
         cause = error.exception
         if isinstance(cause, WheelhouseError):
@@ -242,9 +231,3 @@ def _with_recipe(base: dict[str, str], given: Mapping[str, str]) -> dict[str, st
         else:
             merged[name] = value
     return merged
-
-
-def _find_uv() -> str:
-    from uv import find_uv_bin  # noqa: PLC0415 - start-up time
-
-    return find_uv_bin()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wheelhouse.builders import BuildRequest
+    from wheelhouse.builders.attempt import RawWheel
     from wheelhouse.builders.interpreters import Interpreter
     from wheelhouse.config import Config
     from wheelhouse.job import BuilderName, Job
@@ -130,7 +131,7 @@ class HostBuilder:
                 failure = error
                 log.line(f"with the {attempt.name} compiler: {error}")
                 continue
-            return BuiltWheel(path=path, details=_details(build, failed=attempts[:number]))
+            return BuiltWheel(path=path, details=_details(build, raw, failed=attempts[:number]))
         assert failure is not None  # noqa: S101 - there is at least one attempt
         if missing and failure.hint is None:
             failure.hint = f"apt-get install {' '.join(missing)}"
@@ -175,12 +176,13 @@ class HostBuilder:
         return self._packages[packages]
 
 
-def _details(build: Build, *, failed: Sequence[Attempt]) -> dict[str, str]:
+def _details(build: Build, raw: RawWheel, *, failed: Sequence[Attempt]) -> dict[str, object]:
     attempt = build.attempt
-    details = {
+    details: dict[str, object] = {
         "python": build.python.version_text,
         "toolchain": attempt.name,
         "compiler": f"zig {attempt.version} ({attempt.target.text})" if attempt.name == "zig" else attempt.version,
+        "back end seconds": round(raw.seconds, 3),
         "network": "denied" if build.network else "not denied: this machine offers no way to",
     }
     if failed:

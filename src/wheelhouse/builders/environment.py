@@ -1,0 +1,128 @@
+"""A Python and resolved build requirements in, a virtual environment of a build's own out.
+
+Each pair is installed once, with bytecode, and kept in the cache; a build gets a copy. Installing and compiling
+setuptools anew costs more than all of a small extension. A copy, never links: a build may write into its environment,
+and would write into that of every later build.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wheelhouse.process import WORK_VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from wheelhouse.builders.interpreters import Interpreter
+    from wheelhouse.process import Processes
+    from wheelhouse.requirements import Requirements
+
+#: Raised when environments are made otherwise.
+_FORMAT = 1
+#: Seconds after its last use that a kept environment is removed: build requirements move on.
+_KEPT = 30 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentMaker:
+    """What making environments takes, for one build."""
+
+    cache: Path
+    processes: Processes
+    path: str
+    """PATH of the commands that are run."""
+    work: Path
+    """What the commands belong to."""
+    log: Path
+    deadline: float
+    """Of the monotonic clock."""
+
+    def make(self, destination: Path, *, python: Interpreter, requirements: Requirements) -> Path:
+        """Make an environment at `destination` that holds the requirements and nothing else; return its Python.
+
+        Raises Failure where the requirements cannot be installed, and what `Processes.run` raises.
+        """
+        kept = self._kept(python, requirements)
+        self._run(["cp", "-RPp", kept, destination])
+        return destination / "bin/python"
+
+    def _kept(self, python: Interpreter, requirements: Requirements) -> Path:
+        """Return the environment to copy, made now if nobody did before."""
+        from filelock import FileLock  # noqa: PLC0415 - only where something is built
+
+        folder = self.cache / "environments"
+        kept = folder / _digest(python, requirements)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{kept.name}.lock"):
+            if not kept.is_dir():
+                _remove_unused(folder)
+                with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as name:
+                    made = Path(name) / "env"
+                    self._install(made, python, requirements)
+                    made.rename(kept)
+            os.utime(kept)
+        return kept
+
+    def _install(self, target: Path, python: Interpreter, requirements: Requirements) -> None:
+        from uv import find_uv_bin  # noqa: PLC0415 - start-up time
+
+        uv, executable = find_uv_bin(), target / "bin/python"
+        # Relocatable: the scripts in it find their Python beside themselves, wherever they are copied to.
+        self._run([uv, "venv", "--quiet", "--no-project", "--relocatable", "--python", python.executable, target])
+        wheels = [requirements.folder / pin.filename for pin in requirements.lock.pins]
+        if wheels:
+            install: list[str | Path] = [
+                uv,
+                "pip",
+                "install",
+                "--quiet",
+                "--no-index",
+                "--no-deps",
+                "--python",
+                executable,
+            ]
+            self._run([*install, *wheels])
+            # What does not compile (templates, tests of syntax) would not be imported either.
+            self._run([executable, "-I", "-m", "compileall", "-qq", target / "lib"], check=False)
+
+    def _run(self, command: Sequence[str | Path], *, check: bool = True) -> None:
+        left = max(self.deadline - time.monotonic(), 0.1)
+        self.processes.run(command, env=self._variables(), log=self.log, timeout=left, check=check)
+
+    def _variables(self) -> Mapping[str, str]:
+        return {
+            "PATH": self.path,
+            "HOME": os.fspath(self.work),
+            "UV_CACHE_DIR": os.fspath(self.cache / "uv"),
+            # Not hard links: these files are copied for builds, but the cache of uv serves others too.
+            "UV_LINK_MODE": "copy",
+            "UV_PYTHON_DOWNLOADS": "never",
+            "UV_OFFLINE": "1",
+            "UV_NO_CONFIG": "1",
+            WORK_VARIABLE: os.fspath(self.work),
+        }
+
+
+def _digest(python: Interpreter, requirements: Requirements) -> str:
+    pins = [[pin.filename, pin.sha256] for pin in requirements.lock.pins]
+    text = json.dumps([_FORMAT, os.fspath(python.executable), python.build, pins])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove what nobody has copied for long, and what killed runs left half made."""
+    oldest = time.time() - _KEPT
+    for path in folder.iterdir():
+        with suppress(OSError):  # another run is removing it as well
+            if path.is_dir() and path.stat().st_mtime < oldest:
+                shutil.rmtree(path)
