@@ -29,6 +29,7 @@ class Strict(pydantic.BaseModel):
         validate_by_name=False,
         validate_by_alias=True,
         serialize_by_alias=True,
+        defer_build=True,  # a model inside another one never validates by itself, and there are many
     )
 
 
