@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +25,18 @@ def engine() -> Engine:
     if isinstance(found, Unavailable):
         pytest.skip(f"no container engine: {found.reason}")
     return found
+
+
+@pytest.fixture(scope="session")
+def sysroot() -> Path:
+    """Give a folder with Debian's Python for aarch64, to be run under emulation; skip where it cannot be made."""
+    chosen = os.environ.get("WHEELHOUSE_SYSROOT_AARCH64")
+    if chosen:
+        return Path(chosen)
+    missing = [program for program in ("mmdebstrap", "qemu-aarch64-static") if shutil.which(program) is None]
+    if missing or os.geteuid() != 0:
+        pytest.skip(f"no sysroot for aarch64: needs root, and {' and '.join(missing) or 'root'} is not here")
+    return debian.ensure_sysroot("aarch64")
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,9 @@ def _fake_engine_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request:
 
 @pytest.fixture
 def log(tmp_path: Path) -> JobLog:
-    return JobLog(tmp_path / "log.txt", job="a job")
+    path = tmp_path / "log.txt"
+    path.touch()
+    return JobLog(path, job="a job")
 
 
 def asked(folder: Path, word: str) -> int:

@@ -20,6 +20,7 @@ import pytest
 
 import tiny
 from wheelhouse.errors import CanceledError, InvalidFileError, JobsFailedError, MachineError, NotReproducibleError
+from wheelhouse.target import native_arch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,6 +145,20 @@ def test_build__records_lost__wheels_in_dist_are_checked_and_taken_over(tmp_path
     assert "build" not in outcome.records["ant"]["timings"]
     assert wheel.read_bytes() == before
     assert "0 built, 1 reused" in wheelhouse(registry, "ant").talk
+
+
+@pytest.mark.skipif(tiny.HERE != "3.11", reason="the sysroot's Python is 3.11, and the build needs the same")
+@pytest.mark.skipif(native_arch() != "x86_64", reason="this machine would not be cross compiling")
+def test_build__aarch64_without_a_container__is_imported_under_emulation(tmp_path: Path, sysroot: Path) -> None:
+    registry = tiny.write_registry(tmp_path, tiny.Tiny(name="ant"))
+    outcome = wheelhouse(
+        registry, "ant", "--arch", "aarch64", "--builder", "host", WHEELHOUSE_SYSROOT_AARCH64=str(sysroot)
+    )
+    record = outcome.records["ant"]
+    assert outcome.status == 0, record["cause"]
+    assert record["wheel"]["filename"].endswith("_aarch64.whl")
+    assert record["executed"]
+    assert "qemu" in record["details"]["tested in"]
 
 
 def test_build__extension_missing__is_an_error(tmp_path: Path) -> None:

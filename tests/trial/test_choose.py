@@ -201,15 +201,6 @@ def test_needed_glibc__is_the_lowest_that_a_tag_allows(platforms: str, expected:
     assert needed_glibc(parse_tag(f"py3-none-{platforms}")) == expected
 
 
-@pytest.fixture(scope="session")
-def sysroot() -> Path:
-    """Give the folder that WHEELHOUSE_SYSROOT_AARCH64 names: Debian 12's Python of another architecture."""
-    folder = os.environ.get("WHEELHOUSE_SYSROOT_AARCH64")
-    if not folder:
-        pytest.skip("WHEELHOUSE_SYSROOT_AARCH64 is not set")
-    return Path(folder)
-
-
 @pytest.mark.slow
 @pytest.mark.network
 def test_emulation__runs_a_real_wheel_of_another_architecture(tmp_path: Path, sysroot: Path) -> None:
