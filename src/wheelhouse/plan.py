@@ -118,8 +118,9 @@ def make_plan(jobs: Iterable[Job], facts: Facts, *, force: bool = False) -> Plan
     for entry in _in_order(entries, providers):
         needed = [dep for name in entry.job.depends for dep in providers.get((name, str(entry.job.target)), [])[:1]]
         done = _decide(entry, [finished[dep.job.id] for dep in needed], keys, facts, force=force)
-        keys[done.job.id] = done.key
-        finished[done.job.id] = done
+        id_ = done.job.id
+        keys[id_] = done.key
+        finished[id_] = done
     return Plan(tuple(finished.values()))
 
 
@@ -169,7 +170,8 @@ def _decide(
 ) -> Planned:
     if entry.builder is None:
         return entry
-    entry = replace(entry, depends=tuple(dep.job.id for dep in needed))
+    if needed:
+        entry = replace(entry, depends=tuple(dep.job.id for dep in needed))
     if missing := next((dep for dep in needed if dep.action == "unavailable"), None):
         reason = f"needs {missing.job.id}: {missing.reason}"
         return replace(entry, action="unavailable", builder=None, reason=reason, hint=missing.hint)

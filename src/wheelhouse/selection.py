@@ -9,7 +9,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from wheelhouse.errors import UsageError
-from wheelhouse.job import make_job
+from wheelhouse.job import make_jobs
 from wheelhouse.target import Selection, matches, native_arch, native_family
 
 if TYPE_CHECKING:
@@ -68,9 +68,7 @@ def select_jobs(recipes: Mapping[NormalizedName, Recipe], wanted: Wanted, config
         recipe = recipes[project]
         versions = _versions(recipe, asked.get(project), wanted)
         targets = _targets(recipe, wanted, config)
-        found = [
-            job for version in versions for target in targets if (job := make_job(recipe, version, target, config))
-        ]
+        found = [job for version in versions for job in make_jobs(recipe, version, targets, config)]
         if not found and project in asked:
             raise _nothing_selected(recipe, wanted, config)
         jobs += found

@@ -58,7 +58,7 @@ class HostBuilder:
         self._compilers = compilers or Compilers(processes, environment, cache)
         self._network = Network(processes, environment)
         self._answers: dict[BuildIdentifier, Interpreter | Unavailable] = {}
-        self._packages: dict[tuple[str, ...], Mapping[str, str]] = {}
+        self._packages: Mapping[str, str] | None = None
 
     @property
     def name(self) -> BuilderName:
@@ -171,9 +171,10 @@ class HostBuilder:
         """Return the version of each Debian package (empty text: not installed); nothing where this is no Debian."""
         if not packages:
             return {}
-        if packages not in self._packages:
-            self._packages[packages] = _ask_dpkg(packages, self._processes, self._environment)
-        return self._packages[packages]
+        if self._packages is None:
+            self._packages = _ask_dpkg(self._processes, self._environment)
+        known = self._packages
+        return {name: known.get(name, "") for name in packages} if known else {}
 
 
 def _details(build: Build, raw: RawWheel, *, failed: Sequence[Attempt]) -> dict[str, object]:
@@ -192,20 +193,20 @@ def _details(build: Build, raw: RawWheel, *, failed: Sequence[Attempt]) -> dict[
     return details
 
 
-def _ask_dpkg(packages: tuple[str, ...], processes: Processes, environment: Mapping[str, str]) -> Mapping[str, str]:
+def _ask_dpkg(processes: Processes, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the version of every installed package: dpkg reads its whole list to answer for one as well."""
     path = environment.get("PATH", os.defpath)
     query = shutil.which("dpkg-query", path=path)
     if query is None:
         return {}
-    command = [query, "--show", "--showformat=${binary:Package} ${db:Status-Abbrev} ${Version}\n", *packages]
+    command = [query, "--show", "--showformat=${binary:Package} ${db:Status-Abbrev} ${Version}\n"]
     said = processes.run(command, env={"PATH": path, "LC_ALL": "C"}, check=False).output
-    installed = dict.fromkeys(packages, "")
+    installed: dict[str, str] = {}
     for line in said.splitlines():
         name, _, rest = line.partition(" ")
         status, _, number = rest.partition(" ")
-        plain = name.partition(":")[0]
-        if plain in installed and status.startswith("ii"):
-            installed[plain] = number.strip()
+        if status.startswith("ii"):
+            installed[name.partition(":")[0]] = number.strip()
     return installed
 
 

@@ -67,7 +67,7 @@ def build(
 
     selected = Selected(**options)
     processes = Processes()
-    builders = make_builders(session, processes, pull=selected.builder == "cibuildwheel")
+    builders = make_builders(session, selected, processes)
     results = Results(session.workspace)
     plan = _only_jobs(plan_for(session, selected, builders=builders, results=results), job_ids)
     _refuse_what_is_impossible(plan, selected)

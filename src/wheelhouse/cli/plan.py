@@ -31,7 +31,7 @@ def plan(session: Session, /, *, explain: bool, as_json: bool, **options: Any) -
     from wheelhouse.results import Results  # noqa: PLC0415 - likewise
 
     selected = Selected(**options)
-    builders = make_builders(session, Processes(), pull=selected.builder == "cibuildwheel")
+    builders = make_builders(session, selected, Processes())
     made = plan_for(session, selected, builders=builders, results=Results(session.workspace))
     if as_json:
         session.json([entry.to_json() for entry in made.entries])

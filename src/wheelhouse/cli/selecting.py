@@ -75,20 +75,31 @@ class Selected:
         )
 
 
-def make_builders(session: Session, processes: Processes, *, pull: bool) -> Mapping[BuilderName, Builder]:
-    """Return the builders of this machine. With `pull`, an image that is not here counts as available."""
-    from wheelhouse.builders.cibuildwheel import CibuildwheelBuilder  # noqa: PLC0415 - start-up time
-    from wheelhouse.builders.host import HostBuilder  # noqa: PLC0415 - likewise
+def make_builders(session: Session, selected: Selected, processes: Processes) -> Mapping[BuilderName, Builder]:
+    """Return the builders of this machine: the one that is asked for, or all to choose from.
 
+    Where containers are asked for by option, an image that is not here counts as available.
+    """
     workspace = session.workspace
-    return {
-        "cibuildwheel": CibuildwheelBuilder(
-            processes=processes, config=workspace.config, environment=os.environ, state=workspace.state, pull=pull
-        ),
-        "host": HostBuilder(
+    setting = selected.builder or workspace.config.build.builder
+    builders: dict[BuilderName, Builder] = {}
+    if setting != "host":
+        from wheelhouse.builders.cibuildwheel import CibuildwheelBuilder  # noqa: PLC0415 - start-up time
+
+        builders["cibuildwheel"] = CibuildwheelBuilder(
+            processes=processes,
+            config=workspace.config,
+            environment=os.environ,
+            state=workspace.state,
+            pull=selected.builder == "cibuildwheel",
+        )
+    if setting != "cibuildwheel":
+        from wheelhouse.builders.host import HostBuilder  # noqa: PLC0415 - start-up time
+
+        builders["host"] = HostBuilder(
             processes=processes, config=workspace.config, environment=os.environ, cache=workspace.cache
-        ),
-    }
+        )
+    return builders
 
 
 def plan_for(

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wheelhouse.config import find_workspace
-from wheelhouse.registry import Registry
-
 if TYPE_CHECKING:
     from rich.console import Console
 
     from wheelhouse.config import Workspace
+    from wheelhouse.registry import Registry
 
 
 class Session:
@@ -30,11 +28,15 @@ class Session:
     @cached_property
     def workspace(self) -> Workspace:
         """The folders and settings. Raises InvalidFileError."""
+        from wheelhouse.config import find_workspace  # noqa: PLC0415 - start-up time
+
         return find_workspace(start=Path.cwd(), registry=self._registry, environment=os.environ, dist=self._dist)
 
     @property
     def registry(self) -> Registry:
         """The recipes."""
+        from wheelhouse.registry import Registry  # noqa: PLC0415 - start-up time
+
         return Registry(folder=self.workspace.registry)
 
     @cached_property
