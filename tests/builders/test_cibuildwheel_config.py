@@ -87,6 +87,15 @@ def test_container_config__verbatim_environment_is_expanded(verbatim: object) ->
     assert read["CFLAGS"] == "-O1 /root"
 
 
+def test_container_config__no_build_id_and_the_recipes_linker_flags_stay() -> None:
+    assert environment(a_job())["LDFLAGS"].split() == ["-Wl,--build-id=none"]
+    for job in (
+        dataclasses.replace(a_job(), environment={"LDFLAGS": "-L/opt/lib"}),
+        dataclasses.replace(a_job(), cibuildwheel={"environment": {"LDFLAGS": "-L/opt/lib"}}),
+    ):
+        assert environment(job)["LDFLAGS"].split() == ["-Wl,--build-id=none", "-L/opt/lib"]
+
+
 def test_container_config__platform_table_wins_over_the_general_one() -> None:
     verbatim = {"before-all": "general", "linux": {"before-all": "linux"}, "macos": {"before-all": "macos"}}
 

@@ -50,7 +50,7 @@ _NATIVE: Mapping[str, tuple[str, Literal["macos", "windows"]]] = {
     "win": ("win32", "windows"),
 }
 #: Raised when the same inputs would give other bytes because this builder works otherwise.
-_FORMAT = "1"
+_FORMAT = "2"
 _STATUS = {
     2: "cibuildwheel refuses its configuration: is an option of the recipe's [cibuildwheel] wrong?",
     5: "the build made a pure Python wheel: its extension was left out",

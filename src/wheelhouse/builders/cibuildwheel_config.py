@@ -31,6 +31,9 @@ _ESCAPED = r"\\\1"
 _HOOKS = ("before-all", "before-build")
 #: The same for every build, so that equal inputs give equal bytes.
 _EVERYWHERE = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+#: A build ID is a digest of debug data too, which names a back end's random folders and is stripped later. Whatever the
+#: recipe or the image say of LDFLAGS stays.
+_NO_BUILD_ID = 'LDFLAGS="-Wl,--build-id=none $LDFLAGS"'
 #: What both installers need to know: nothing but the folder of wheels, no settings of the source's own.
 _OFFLINE = {
     "PIP_NO_INDEX": "1",
@@ -72,6 +75,7 @@ def container_config(job: Job, plan: ContainerPlan) -> str:
     environment = {**_EVERYWHERE, **_OFFLINE, "SOURCE_DATE_EPOCH": str(plan.epoch)}
     options = _verbatim(job, "linux")
     options |= _common(job, options, environment)
+    options["environment"] = _joined(str(options["environment"]), _NO_BUILD_ID)
     options["build-frontend"] = _front_end(plan.front_end)
     options["before-build"] = [_install(plan.front_end), *_commands(options.get("before-build"))]
     options["container-engine"] = {
