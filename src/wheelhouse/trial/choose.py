@@ -35,10 +35,14 @@ _GLIBC_BANNER = re.compile(rb"GNU C Library .{0,80}?version (\d+)\.(\d+)")
 _INVENTORY_SECONDS = 120.0
 #: Says the glibc of an image, and where each of its Pythons really is.
 _INVENTORY = """\
-echo "libc $(getconf GNU_LIBC_VERSION 2>/dev/null)"
+libc=$(getconf GNU_LIBC_VERSION 2>/dev/null)
 for python in /opt/python/*/bin/python /usr/local/bin/python3.* /usr/bin/python3.*; do
-  if [ -x "$python" ]; then echo "python $python $(readlink -f "$python")"; fi
+  if [ -x "$python" ]; then
+    echo "python $python $(readlink -f "$python")"
+    [ -n "$libc" ] || libc=$("$python" -c 'import os; print(os.confstr("CS_GNU_LIBC_VERSION"))' 2>/dev/null)
+  fi
 done
+echo "libc $libc"
 """
 
 
