@@ -14,7 +14,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from wheelhouse.builders import Unavailable
-from wheelhouse.builders.attempt import Build
 from wheelhouse.builders.interpreters import Interpreters
 from wheelhouse.builders.sandbox import Network
 from wheelhouse.builders.toolchain import Attempt, Compilers, is_native
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wheelhouse.builders import BuildRequest
-    from wheelhouse.builders.attempt import RawWheel
+    from wheelhouse.builders.attempt import Build, RawWheel
     from wheelhouse.builders.interpreters import Interpreter
     from wheelhouse.config import Config
     from wheelhouse.job import BuilderName, Job
@@ -98,6 +97,8 @@ class HostBuilder:
 
         Raises BuildError, BuildTimeoutError, MachineError and CanceledError.
         """
+        from wheelhouse.builders.attempt import Build  # noqa: PLC0415 - most runs have little or nothing to build
+
         job, log = request.job, request.log
         python = self._required_python(job.target)
         attempts = self._compilers.attempts(job, python)

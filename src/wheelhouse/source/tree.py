@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 from wheelhouse.download import download, verified
 from wheelhouse.errors import SourceError
-from wheelhouse.source.archive import settle, unpack
 from wheelhouse.source.facts import SourceFacts, read_facts, recall, remember
-from wheelhouse.source.patching import apply_patch
 from wheelhouse.wheel import sha256_of
 
 if TYPE_CHECKING:
@@ -56,6 +54,9 @@ def prepare(spec: SourceSpec, *, cache: Path, index: Callable[[], str], destinat
 
     All files end with the epoch as their time and with mode 644 or 755. Raises SourceError.
     """
+    from wheelhouse.source.archive import settle, unpack  # noqa: PLC0415 - start-up time
+    from wheelhouse.source.patching import apply_patch  # noqa: PLC0415 - likewise
+
     archive = fetch(spec, cache=cache, index=index)
     log.line(f"source {spec.project} {spec.version}, sha256 {spec.sha256}")
     with _of(spec):
