@@ -141,6 +141,41 @@ class NotReproducibleError(WheelhouseError):
     summary = "a rebuild with the same key gave different bytes"
 
 
+class StoreUnavailableError(WheelhouseError):
+    """The store of the index cannot be reached, or does not do what it was asked; trying again may help."""
+
+    exit_code = 13
+    summary = "the store of the index is unavailable"
+
+
+class IndexRefusesError(WheelhouseError):
+    """What the index was asked to take or to do breaks one of its rules; trying again will not help."""
+
+    exit_code = 14
+    summary = "the index refuses: a rule of the index stands against it"
+
+
+class FileExistsDifferentError(IndexRefusesError):
+    """A file of this name is published, with other bytes."""
+
+    exit_code = 15
+    summary = "a file of that name is published with other bytes"
+
+
+class NotOnIndexError(WheelhouseError):
+    """The index has no such project, or the project no such file."""
+
+    exit_code = 16
+    summary = "the index has no such project or file"
+
+
+class StoreDamagedError(WheelhouseError):
+    """The bytes in the store are not those that the manifests promise."""
+
+    exit_code = 17
+    summary = "the store of the index is damaged"
+
+
 class CanceledError(WheelhouseError):
     """The run was stopped by Ctrl-C or SIGTERM."""
 
