@@ -176,6 +176,34 @@ class StoreDamagedError(WheelhouseError):
     summary = "the store of the index is damaged"
 
 
+class PublishError(WheelhouseError):
+    """The index refused a file: for what it is, or for who sends it."""
+
+    exit_code = 13
+    summary = "the index refused a file"
+
+
+class IndexUnavailableError(WheelhouseError):
+    """The index could not be reached, or said that it cannot serve now; and nothing was to be spooled."""
+
+    exit_code = 14
+    summary = "the index could not be reached, and the files were not spooled"
+
+
+class SpoolError(WheelhouseError):
+    """The spool cannot be used, or does not hold what it should."""
+
+    exit_code = 15
+    summary = "the spool cannot be used, or holds items that need a look"
+
+
+class SpoolFullError(SpoolError):
+    """The spool may take no more bytes."""
+
+    exit_code = 16
+    summary = "the spool is full; what it did not take was not accepted"
+
+
 class CanceledError(WheelhouseError):
     """The run was stopped by Ctrl-C or SIGTERM."""
 
