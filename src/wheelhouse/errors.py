@@ -179,28 +179,28 @@ class StoreDamagedError(WheelhouseError):
 class PublishError(WheelhouseError):
     """The index refused a file: for what it is, or for who sends it."""
 
-    exit_code = 13
+    exit_code = 20
     summary = "the index refused a file"
 
 
 class IndexUnavailableError(WheelhouseError):
     """The index could not be reached, or said that it cannot serve now; and nothing was to be spooled."""
 
-    exit_code = 14
+    exit_code = 21
     summary = "the index could not be reached, and the files were not spooled"
 
 
 class SpoolError(WheelhouseError):
     """The spool cannot be used, or does not hold what it should."""
 
-    exit_code = 15
+    exit_code = 22
     summary = "the spool cannot be used, or holds items that need a look"
 
 
 class SpoolFullError(SpoolError):
     """The spool may take no more bytes."""
 
-    exit_code = 16
+    exit_code = 23
     summary = "the spool is full; what it did not take was not accepted"
 
 
