@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
     from packaging.utils import BuildTag
 
-SCHEMA = 1
 API_VERSION = "1.4"
 """PEP 629; 1.4 has the project status of PEP 792."""
 
@@ -97,10 +96,15 @@ def parse_project(text: str) -> NormalizedName:
         ) from error
 
 
+def is_sha256(text: str) -> bool:
+    """Say whether a text is a sha256 as the store names bytes."""
+    return _SHA256.fullmatch(text) is not None
+
+
 def parse_sha256(text: str) -> Sha256:
     """Return a sha256 in lower case. Raises IndexRefusesError."""
     lower = text.lower()
-    if not _SHA256.fullmatch(lower):
+    if not is_sha256(lower):
         raise IndexRefusesError(f"{text[:80]!r} is no sha256", hint="64 hex digits")
     return Sha256(lower)
 
@@ -112,7 +116,7 @@ def _filename(text: str) -> str:
 
 
 def _digest(text: str) -> str:
-    if not _SHA256.fullmatch(text):
+    if not is_sha256(text):
         raise ValueError("a sha256 is 64 lower-case hex digits")
     return text
 
@@ -182,7 +186,7 @@ class File(_Table):
 class Manifest(_Table):
     """All that the index knows of one project."""
 
-    format: Literal[1] = SCHEMA
+    format: Literal[1] = 1
     name: _Project
     """PEP 503."""
     generation: Annotated[int, pydantic.Field(ge=1)] = 1
@@ -217,7 +221,7 @@ class Manifest(_Table):
 
     def with_files(self, files: Iterable[File]) -> Manifest:
         """Return the next generation with exactly these files, in order."""
-        return self.changed(files=tuple(sorted(files, key=lambda file: (_order(file.version), file.filename))))
+        return self.changed(files=in_order(files))
 
     def to_json(self) -> bytes:
         """Return the manifest as one line of JSON."""
@@ -227,6 +231,11 @@ class Manifest(_Table):
     def from_json(cls, data: bytes) -> Manifest:
         """Read a manifest. Raises ValueError where the bytes are none."""
         return cls.model_validate_json(data)
+
+
+def in_order(files: Iterable[File]) -> tuple[File, ...]:
+    """Sort files as a manifest has them: by version, then filename."""
+    return tuple(sorted(files, key=lambda file: (_order(file.version), file.filename)))
 
 
 def _order(version: str) -> tuple[int, Version]:

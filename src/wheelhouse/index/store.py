@@ -58,7 +58,8 @@ class Store(Protocol):
     def put_file(self, source: Path, sha256: Sha256) -> None:
         """Keep a file's bytes, durably before this returns. That they are this sha256 is the caller's word.
 
-        Bytes that are there already count as put now. A file from `scratch` must not be written to any more.
+        Bytes that are there already count as put now. A file from `scratch` has been flushed and must not be
+        written to any more.
         """
         ...
 
@@ -95,7 +96,7 @@ class Store(Protocol):
         ...
 
     def projects(self) -> Mapping[NormalizedName, str]:
-        """Return all projects, each with a mark that changes whenever its manifest does: cheap to compare, means nothing else."""
+        """Return all projects, each with a mark that changes whenever its manifest does and means nothing else."""
         ...
 
     def mark(self, project: NormalizedName) -> str | None:
