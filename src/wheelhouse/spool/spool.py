@@ -175,14 +175,17 @@ class Spool:
                 (verdict, item.id),
             )
 
-    def revive(self, *identifiers: int) -> int:
-        """Make items due now, those set aside too; return how many. With none named: all that are waiting."""
-        chosen = f"id IN ({', '.join('?' * len(identifiers))})" if identifiers else "state = 'waiting'"
+    def hurry(self, target: str) -> None:
+        """Make all that waits for a target due now."""
+        with self.journal.transaction(durable=False) as connection:
+            connection.execute("UPDATE item SET not_before = 0 WHERE target = ? AND state = 'waiting'", (target,))
+
+    def revive(self, identifier: int) -> Item:
+        """Let an item wait again that was set aside, and make it due now. Raises SpoolError where there is none."""
         with self.journal.transaction(durable=True) as connection:
-            return connection.execute(
-                f"UPDATE item SET state = 'waiting', not_before = 0 WHERE {chosen} AND state != 'done'",  # noqa: S608 - question marks only
-                identifiers,
-            ).rowcount
+            _row(connection, identifier)
+            connection.execute("UPDATE item SET state = 'waiting', not_before = 0 WHERE id = ?", (identifier,))
+            return self._item(_row(connection, identifier))
 
     def forget(self, identifier: int) -> Item:
         """Take an item out without delivering it. Raises SpoolError where there is none, or where it is being sent."""
