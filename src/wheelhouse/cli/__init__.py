@@ -31,6 +31,8 @@ COMMANDS = {
     "recipe": "wheelhouse.cli.recipe:recipe",
     "init": "wheelhouse.cli.init:init",
     "log": "wheelhouse.cli.log:log",
+    "publish": "wheelhouse.cli.publish:publish",
+    "spool": "wheelhouse.cli.spool:spool",
     "completion": "wheelhouse.cli.completion:completion",
 }
 
