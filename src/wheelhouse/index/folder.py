@@ -1,7 +1,7 @@
 """A store in a folder: `blobs/ab/ab12…`, `projects/<name>.json`, `scratch/` for uploads on their way, `locks/`.
 
-Written with plain calls of the operating system. obstore's LocalStore renames without any fsync, so that a power cut
-can take back what was acknowledged, and it cannot write a file on condition; both are what a store is for.
+Written with plain calls of the operating system. obstore's LocalStore gives no way to ask for an fsync, so that a power
+cut can take back what was acknowledged, and cannot replace a file on condition; both are what a store is for.
 
 Order of every write: the bytes and their fsync, under a name that nobody looks for; then one atomic step, link or
 rename; then the fsync of the folder; only then the answer. Locks are files, so several servers can share the folder.
@@ -22,14 +22,16 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 from packaging.utils import NormalizedName, is_normalized_name
 
-from wheelhouse.errors import NotOnIndexError, StoreDamagedError, StoreUnavailableError
-from wheelhouse.index.model import Manifest, Sha256, is_sha256
-from wheelhouse.index.store import CHUNK, Blob
+from wheelhouse.errors import NotOnIndexError, StoreUnavailableError
+from wheelhouse.index.model import Sha256, is_sha256
+from wheelhouse.index.store import CHUNK, Blob, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
+
+    from wheelhouse.index.model import Manifest
 
 _MANIFEST = ".json"
 _UNFINISHED = ".new"
@@ -132,17 +134,9 @@ class FolderStore:
     def read_manifest(self, project: NormalizedName) -> Manifest | None:
         """Read a project's manifest."""
         path = self._manifest(project)
-        try:
-            with self._disk():
-                return Manifest.from_json(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise StoreDamagedError(
-                "not a manifest that can be read",
-                where=str(path),
-                hint="restore this file from a backup; all other projects are served as before",
-            ) from error
+        with self._disk(), suppress(FileNotFoundError):
+            return parse_manifest(path.read_bytes(), project, str(path))
+        return None
 
     def swap_manifest(self, manifest: Manifest) -> bool:
         """Compare generations and write, under the project's lock."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from wheelhouse.errors import UsageError
+from wheelhouse.errors import StoreDamagedError, UsageError
+from wheelhouse.index.model import Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from wheelhouse.index.model import Manifest, Sha256
+    from wheelhouse.index.model import Sha256
 
 CHUNK = 1024 * 1024
 
@@ -106,6 +107,21 @@ class Store(Protocol):
     def tidy(self, *, put_before: datetime) -> int:
         """Remove what crashes and superseded generations left behind before a moment; return how many pieces."""
         ...
+
+
+def parse_manifest(data: bytes, project: NormalizedName, where: str) -> Manifest:
+    """Read a project's manifest from what a store has for it. Raises StoreDamagedError."""
+    try:
+        manifest = Manifest.from_json(data)
+    except ValueError as error:
+        raise StoreDamagedError(
+            "not a manifest that can be read",
+            where=where,
+            hint="restore it from a backup; all other projects are served as before",
+        ) from error
+    if manifest.name != project:
+        raise StoreDamagedError(f"the manifest of {manifest.name}, in the place of {project}'s", where=where)
+    return manifest
 
 
 def open_store(address: str) -> Store:
