@@ -125,6 +125,20 @@ class Gate:
 
     def check(self, asker: Asker, action: Action, project: NormalizedName | None) -> Denied | None:
         """Decide whether the asker may do this to a project; None: yes. No project: the list of all."""
+        found = self._token_for(asker, action)
+        if isinstance(found, Denied) or found is None:
+            return found
+        if not found.allows(action, project):
+            return Denied(status=403, message=f"this token has no scope {action}:{project or '*'}")
+        return None
+
+    def check_any(self, asker: Asker, action: Action) -> Denied | None:
+        """Decide whether the asker may do this to any project at all."""
+        found = self._token_for(asker, action)
+        return found if isinstance(found, Denied) else None
+
+    def _token_for(self, asker: Asker, action: Action) -> Token | Denied | None:
+        """Return the token whose scopes decide; None: no token is needed."""
         found = self.identify(asker)
         if isinstance(found, Denied):
             return found
@@ -132,9 +146,7 @@ class Gate:
             return None
         if found is None:
             return Denied(status=401, message=f"a token is needed: user name {TOKEN_USER}, the token as password")
-        if not found.allows(action, project):
-            return Denied(status=403, message=f"this token has no scope {action}:{project or '*'}")
-        return None
+        return found
 
     def identify(self, asker: Asker) -> Token | Denied | None:
         """Return the asker's token; None where none was sent. A wrong one is refused even where none is needed."""

@@ -48,9 +48,9 @@ class Scope:
         return f"{self.action}:{self.pattern}"
 
     def allows(self, action: Action, project: NormalizedName | None) -> bool:
-        """Say whether this covers an action; None stands for the list of all projects."""
+        """Say whether this covers an action; None stands for the list of all projects, which takes `*`."""
         if action is not self.action:
             return False
         if project is None:
-            return True
+            return self.pattern == "*"
         return re.fullmatch(re.escape(self.pattern).replace(r"\*", ".*"), project) is not None

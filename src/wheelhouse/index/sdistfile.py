@@ -5,6 +5,7 @@ Read as a stream, unpacked to nowhere: what a tar archive claims of its members 
 
 from __future__ import annotations
 
+import gzip
 import re
 import tarfile
 import zipfile
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from wheelhouse.index.model import FileName
     from wheelhouse.index.wheelfile import Bounds, Described
 
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
+_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, RuntimeError, ValueError)
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|^/|^[A-Za-z]:|(^|/)\.\.(/|$)")
 
 
