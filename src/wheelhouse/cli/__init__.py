@@ -33,6 +33,8 @@ COMMANDS = {
     "log": "wheelhouse.cli.log:log",
     "publish": "wheelhouse.cli.publish:publish",
     "spool": "wheelhouse.cli.spool:spool",
+    "serve": "wheelhouse.cli.serve:serve",
+    "token": "wheelhouse.cli.token:token",
     "completion": "wheelhouse.cli.completion:completion",
 }
 
