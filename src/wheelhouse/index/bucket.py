@@ -97,7 +97,7 @@ class BucketStore:
     def find_blob(self, sha256: Sha256) -> Blob | None:
         """Ask for a blob's size and time."""
         try:
-            with self._service():
+            with self._service(may_be_absent=True):
                 return _facts(obstore.head(self.bucket, _blob(sha256)))
         except FileNotFoundError:
             return None
@@ -107,7 +107,7 @@ class BucketStore:
         if end is not None and end <= start:
             return
         try:
-            with self._service():
+            with self._service(may_be_absent=True):
                 found = obstore.get(self.bucket, _blob(sha256), options=_options(start, end))
                 for data in found.stream(min_chunk_size=CHUNK):
                     yield bytes(data)
@@ -138,7 +138,7 @@ class BucketStore:
         while (generation := self._newest(project)) is not None:
             path = _manifest(project, generation)
             try:
-                with self._service():
+                with self._service(may_be_absent=True):
                     data = bytes(obstore.get(self.bucket, path).bytes())
             except FileNotFoundError:
                 continue  # superseded and tidied away since it was listed
@@ -209,16 +209,19 @@ class BucketStore:
         return not (self._create(_PROBE, b"1") and self._create(_PROBE, b"2"))
 
     @contextmanager
-    def _service(self) -> Iterator[None]:
+    def _service(self, *, may_be_absent: bool = False) -> Iterator[None]:
+        """Let FileNotFoundError through where it is an answer; of a request to write it means: no such bucket."""
         try:
             yield
-        except (AlreadyExistsError, PreconditionError, FileNotFoundError):
+        except (AlreadyExistsError, PreconditionError):
             raise
         except (BaseError, OSError) as error:
+            if may_be_absent and isinstance(error, FileNotFoundError):
+                raise
             raise StoreUnavailableError(
                 str(error).splitlines()[0][:_LONGEST_MESSAGE],
                 where=self.address,
-                hint="is the service up, and are its keys right?",
+                hint="is the service up, is the bucket there, and do the keys fit?",
             ) from error
 
 

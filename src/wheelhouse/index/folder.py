@@ -96,7 +96,7 @@ class FolderStore:
 
     def find_blob(self, sha256: Sha256) -> Blob | None:
         """Return size and time of a blob."""
-        with self._disk(), suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), self._disk():
             return _facts(sha256, self._blob(sha256).stat())
         return None
 
@@ -124,7 +124,7 @@ class FolderStore:
     def remove_blob(self, sha256: Sha256, *, put_before: datetime) -> bool:
         """Remove a blob under the lock that `put_file` takes, so that none is lost that is just being put."""
         path = self._blob(sha256)
-        with self._disk(), suppress(FileNotFoundError), self._locked(sha256[:2]):
+        with suppress(FileNotFoundError), self._disk(), self._locked(sha256[:2]):
             if _facts(sha256, path.stat()).modified < put_before:
                 path.unlink()
                 _sync(path.parent)
@@ -134,7 +134,7 @@ class FolderStore:
     def read_manifest(self, project: NormalizedName) -> Manifest | None:
         """Read a project's manifest."""
         path = self._manifest(project)
-        with self._disk(), suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), self._disk():
             return parse_manifest(path.read_bytes(), project, str(path))
         return None
 
@@ -166,7 +166,7 @@ class FolderStore:
 
     def mark(self, project: NormalizedName) -> str | None:
         """Return inode, time and size of a manifest."""
-        with self._disk(), suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), self._disk():
             return _mark(self._manifest(project).stat())
         return None
 
@@ -209,6 +209,7 @@ class FolderStore:
 
     @contextmanager
     def _disk(self) -> Iterator[None]:
+        """Let FileNotFoundError through, unless the whole store is gone: then nothing can be said of one file."""
         try:
             yield
         except FileNotFoundError:

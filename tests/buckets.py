@@ -34,11 +34,16 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def bucket_server(folder: Path, *, port: int = 0) -> Iterator[int]:
+def bucket_server(folder: Path, *, port: int = 0, honours_conditions: bool = True) -> Iterator[int]:
     """Serve the buckets in a folder; yield the port. At the end, clients find nobody at home."""
 
     class Handler(S3Handler):  # type: ignore[misc] # comes without types
         data_root = folder.resolve()
+
+        def do_PUT(self) -> None:  # noqa: N802 - http.server's name
+            if not honours_conditions:
+                del self.headers["If-None-Match"]
+            super().do_PUT()
 
         def log_message(self, *args: Any) -> None:
             pass
