@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import html
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 #: Nobody is made to wait longer, whatever the index says.
 _LONGEST_WAIT = 3600.0
 _LONGEST_TEXT = 300
+_LONGEST_BODY = 20_000
+_MARKUP = re.compile(r"(?is)<head\b.*?</head>|<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>")
 #: Answers that say nothing of the file, only that now is not the time.
 _NOT_NOW = frozenset(
     {
@@ -88,10 +92,13 @@ def read_reply(response: Response) -> Reply:
 
 
 def _said(response: Response) -> str:
-    """Return the words of a response; pages for browsers are not worth repeating."""
+    """Return the words of a response, without the markup of a page for browsers."""
     reason = _line(response.reason or "")
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    words = _line(response.text) if kind in {"text/plain", "application/json"} else ""
+    text = response.text[:_LONGEST_BODY]
+    if kind == "text/html":
+        text = html.unescape(_MARKUP.sub(" ", text))
+    words = _line(text) if kind in {"text/html", "text/plain", "application/json"} else ""
     return reason if not words or words == reason else f"{reason}: {words}"
 
 

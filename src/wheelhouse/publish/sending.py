@@ -194,6 +194,7 @@ class _Queue:
             name=filename,
             order_key=wheel.name.project,
             fields={"repository": destination.repository} if destination.repository else {},
+            verdict=reason,
         )
         return Sent(filename=filename, sha256=wheel.sha256, outcome=Outcome.SPOOLED, reason=reason)
 
@@ -230,4 +231,7 @@ def _raise_build_number(filename: str) -> str:
     """Return what to do where a name is taken: published files never change."""
     build = WheelName.parse(filename).build
     number = build[0] if build else 0
-    return f"published files do not change: set `build-number = {number + 1}` in the recipe's version, and build again"
+    return (
+        f"published files do not change: set `build-number = {number + 1}` in the recipe's version, and build again;"
+        " if the very same wheel is there, --skip-existing passes over it"
+    )

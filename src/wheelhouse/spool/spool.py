@@ -31,6 +31,29 @@ if TYPE_CHECKING:
 
 LIMIT = 10_000_000_000
 LEASE_SECONDS = 3600.0
+#: What was set aside, or is delivered and about to be swept, waits again; what waits keeps its place and its patience.
+_ACCEPT = """\
+INSERT INTO item (sha256, size, target, name, order_key, fields, accepted, verdict, state)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting')
+ON CONFLICT (sha256, target, name) DO UPDATE SET
+    fields = excluded.fields,
+    verdict = excluded.verdict,
+    attempts = iif(state = 'waiting', attempts, 0),
+    not_before = iif(state = 'waiting', not_before, 0),
+    state = 'waiting'
+RETURNING id
+"""
+#: The oldest that is due and not behind another of its order key.
+_NEXT = """\
+SELECT * FROM item AS this
+WHERE state = 'waiting' AND not_before <= :now AND owner IS NULL AND (:target IS NULL OR target = :target)
+AND NOT EXISTS (
+    SELECT 1 FROM item AS earlier
+    WHERE earlier.state = 'waiting' AND earlier.target = this.target AND earlier.order_key = this.order_key
+    AND earlier.id < this.id
+)
+ORDER BY id LIMIT 1
+"""
 _HINT_FULL = (
     "deliver with `wheelhouse spool retry`, look at what was refused with `wheelhouse spool list`, or allow more"
 )
@@ -85,12 +108,13 @@ class Spool:
         name: str,
         order_key: str,
         fields: Mapping[str, str] | None = None,
+        verdict: str | None = None,
     ) -> Item:
         """Take bytes for a target. When this returns, they are on the disk, and so is the promise.
 
         A file is linked where that is possible: from then on it must be replaced, not written to. The same bytes for
         the same target and name are one item; where they were set aside they wait again. Raises SpoolFullError where
-        there is no room: then nothing was accepted.
+        there is no room: then nothing was accepted. `verdict` says why it could not be delivered at once.
         """
         with self._room():
             arrived = self.files.receive(source, check=self._check_size)
@@ -99,10 +123,7 @@ class Spool:
                 self._check_total(connection, arrived)
                 self.files.place(arrived)
                 (identifier,) = connection.execute(
-                    "INSERT INTO item (sha256, size, target, name, order_key, fields, accepted, state)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256, target, name) DO UPDATE"
-                    " SET fields = excluded.fields, attempts = iif(state = 'waiting', attempts, 0),"
-                    " not_before = iif(state = 'waiting', not_before, 0), state = 'waiting' RETURNING id",
+                    _ACCEPT,
                     (
                         arrived.sha256,
                         arrived.size,
@@ -111,7 +132,7 @@ class Spool:
                         order_key,
                         json.dumps(dict(fields or {})),
                         self._clock(),
-                        State.WAITING,
+                        verdict,
                     ),
                 ).fetchone()
                 return self._item(_row(connection, identifier))
@@ -126,13 +147,7 @@ class Spool:
         now = self._clock()
         with self.journal.transaction(durable=False) as connection:
             self._free_leases(connection, now)
-            row = connection.execute(
-                "SELECT * FROM item AS this WHERE state = 'waiting' AND not_before <= ? AND owner IS NULL"
-                " AND (? IS NULL OR target = ?) AND NOT EXISTS (SELECT 1 FROM item AS earlier WHERE"
-                " earlier.state = 'waiting' AND earlier.target = this.target AND earlier.order_key = this.order_key"
-                " AND earlier.id < this.id) ORDER BY id LIMIT 1",
-                (now, target, target),
-            ).fetchone()
+            row = connection.execute(_NEXT, {"now": now, "target": target}).fetchone()
             if row is None:
                 return None
             connection.execute(
