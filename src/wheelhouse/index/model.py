@@ -74,15 +74,10 @@ class FileName:
             ) from error
         return cls(filename=filename, project=project, version=version, kind="sdist")
 
-    def is_same_release_file(self, other: FileName) -> bool:
-        """Say whether both names claim one place: equal, or only spelled differently."""
-        return (self.project, self.version, self.kind, self.build, self.tags) == (
-            other.project,
-            other.version,
-            other.kind,
-            other.build,
-            other.tags,
-        )
+    @property
+    def place(self) -> tuple[object, ...]:
+        """What the name claims: equal for names that are only spelled differently, as `1.0` and `1.0.0`."""
+        return (self.project, self.version, self.kind, self.build, self.tags)
 
 
 def parse_project(text: str) -> NormalizedName:

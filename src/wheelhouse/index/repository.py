@@ -14,12 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
-from wheelhouse.errors import (
-    FileExistsDifferentError,
-    IndexRefusesError,
-    NotOnIndexError,
-    StoreUnavailableError,
-)
+from packaging.utils import canonicalize_version
+
+from wheelhouse.errors import FileExistsDifferentError, IndexRefusesError, NotOnIndexError, StoreUnavailableError
 from wheelhouse.index.model import File, FileName, Manifest, Policy, Sha256, Status, in_order
 
 if TYPE_CHECKING:
@@ -112,7 +109,7 @@ class Repository:
         projects = {new.name.project for new, _ in arrivals}
         if len(projects) > 1:
             raise IndexRefusesError(f"files of several projects cannot appear at once: {', '.join(sorted(projects))}")
-        if len({new.name.filename for new, _ in arrivals}) < len(arrivals):
+        if len({new.name.place for new, _ in arrivals}) < len(arrivals):
             raise IndexRefusesError("a file appears twice in one release")
         project = projects.pop()
         self._judge_all(self.store.read_manifest(project), [new for new, _ in arrivals])  # before any byte is kept
@@ -247,14 +244,15 @@ def _find(manifest: Manifest | None, project: NormalizedName, filename: str) -> 
 
 def _judge(manifest: Manifest, new: NewFile) -> File | None:
     """Return the published file that is the same as a new one; None: it may be added."""
+    version = canonicalize_version(new.name.version)
     for file in manifest.files:
-        if file.version == str(new.name.version) and new.name.is_same_release_file(FileName.parse(file.filename)):
+        if canonicalize_version(file.version) == version and FileName.parse(file.filename).place == new.name.place:
             if file.sha256 == new.sha256:
                 return file
             raise _taken(new, f"{file.filename} is published with other bytes (sha256 {file.sha256})")
-    gone = manifest.deleted.get(new.name.filename)
-    if gone is not None and gone != new.sha256:
-        raise _taken(new, f"{new.name.filename} was published with other bytes (sha256 {gone}) and deleted")
+    for filename, sha256 in manifest.deleted.items():
+        if FileName.parse(filename).place == new.name.place and sha256 != new.sha256:
+            raise _taken(new, f"{filename} was published with other bytes (sha256 {sha256}) and deleted")
     return None
 
 
