@@ -48,8 +48,13 @@ def serve(
     session: Session, /, *, host: str | None, port: int | None, store: str | None, allow_anonymous_upload: bool
 ) -> None:
     """Serve a package index until Ctrl-C or SIGTERM. Uploads need a token: `wheelhouse token create`."""
-    from wheelhouse.index.app import make_app  # noqa: PLC0415 - start-up time
-    from wheelhouse.index.settings import Settings  # noqa: PLC0415 - likewise
+    try:
+        from wheelhouse.index.app import make_app  # noqa: PLC0415 - start-up time
+        from wheelhouse.index.settings import Settings  # noqa: PLC0415 - likewise
+    except ModuleNotFoundError as error:
+        raise MachineError(
+            f"the index needs {error.name}, which is not installed", hint="pip install 'wheelhouse[index]'"
+        ) from error
 
     said = {
         "host": host,
