@@ -34,6 +34,7 @@ COMMANDS = {
     "publish": "wheelhouse.cli.publish:publish",
     "spool": "wheelhouse.cli.spool:spool",
     "serve": "wheelhouse.cli.serve:serve",
+    "index": "wheelhouse.cli.index:index",
     "token": "wheelhouse.cli.token:token",
     "completion": "wheelhouse.cli.completion:completion",
 }
