@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 import gzip
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 import orjson
 import pytest
 from packaging.utils import canonicalize_name
+from uv import find_uv_bin
 
 from arrivals import WHEEL, an_arrival, sha256
+from small_wheels import SmallWheel
 from wheelhouse.errors import IndexRefusesError
 from wheelhouse.index.export import LIST, export
 from wheelhouse.index.folder import FolderStore
@@ -20,6 +27,11 @@ if TYPE_CHECKING:
     from wheelhouse.index.store import Store
 
 SPAM = canonicalize_name("spam")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args: Any) -> None:
+        pass
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -67,3 +79,29 @@ def test_export__list_is_not_ours__removes_nothing(tmp_path: Path, text: str) ->
     with pytest.raises(IndexRefusesError):
         export(FolderStore.open(tmp_path / "store"), public)
     assert (tmp_path / "precious").read_text() == "keep"
+
+
+def test_export__behind_a_plain_web_server__installs_with_uv(tmp_path: Path) -> None:
+    wheel = SmallWheel().write(tmp_path)
+    repository = Repository(store=FolderStore.open(tmp_path / "store"))
+    metadata = SmallWheel().members()[f"{SmallWheel().dist_info}/METADATA"]
+    new, source = an_arrival(tmp_path, wheel.name, wheel.read_bytes(), metadata)
+    repository.add_file(new, source)
+    public = tmp_path / "public"
+    export(repository.store, public)
+    handler = partial(Quiet, directory=str(public))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        index = f"http://127.0.0.1:{server.server_port}/simple/"
+        command = [find_uv_bin(), "pip", "install", "--no-config", "--no-cache", "--target", str(tmp_path / "target")]
+        done = subprocess.run(
+            [*command, "--python", sys.executable, "--default-index", index, "spam"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        server.shutdown()
+        thread.join()
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "target" / "spam" / "__init__.py").read_text() == "ANSWER = 42\n"
