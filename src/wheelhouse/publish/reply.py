@@ -95,11 +95,11 @@ def _said(response: Response) -> str:
     """Return the words of a response, without the markup of a page for browsers."""
     reason = _line(response.reason or "")
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    text = response.text[:_LONGEST_BODY]
+    text = response.content[:_LONGEST_BODY].decode("utf-8", "replace")
     if kind == "text/html":
         text = html.unescape(_MARKUP.sub(" ", text))
     words = _line(text) if kind in {"text/html", "text/plain", "application/json"} else ""
-    return reason if not words or words == reason else f"{reason}: {words}"
+    return ": ".join(dict.fromkeys(part for part in (reason, words) if part))
 
 
 def _line(text: str) -> str:

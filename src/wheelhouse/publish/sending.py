@@ -99,7 +99,7 @@ def publish(sender: Sender, wheels: Sequence[Publishable], *, jobs: int = 4) -> 
     """Deliver what waits in the spool, then upload wheels, a few at once; return what became of all of them.
 
     That the index is down is met once, and everything after it is spooled. A wheel whose project has older ones in the
-    spool goes behind them. Raises SpoolFullError.
+    spool goes behind them. Raises SpoolError, SpoolFullError.
     """
     before = deliver(sender)
     queue = _Queue(sender, before)
@@ -188,14 +188,16 @@ class _Queue:
                 hint=_HINTS[verdict],
             )
         destination = sender.destination
-        sender.spool.accept(
-            wheel.path,
-            target=destination.url,
-            name=filename,
-            order_key=wheel.name.project,
-            fields={"repository": destination.repository} if destination.repository else {},
-            verdict=reason,
-        )
+        with wheel.path.open("rb") as stream:  # copied, not linked: a user may write over a file in dist/
+            sender.spool.accept(
+                stream,
+                target=destination.url,
+                name=filename,
+                order_key=wheel.name.project,
+                fields={"repository": destination.repository} if destination.repository else {},
+                verdict=reason,
+                sha256=wheel.sha256,
+            )
         return Sent(filename=filename, sha256=wheel.sha256, outcome=Outcome.SPOOLED, reason=reason)
 
 

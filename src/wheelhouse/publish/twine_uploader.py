@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import zipfile
+import zlib
 from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
@@ -63,7 +65,7 @@ class TwineUploader:
                 path = named
             try:
                 package = PackageFile.from_filename(str(path), None)
-            except (InvalidDistribution, OSError) as error:
+            except (InvalidDistribution, zipfile.BadZipFile, zlib.error, OSError) as error:
                 return Reply(verdict=Verdict.REFUSED, reason=f"twine cannot read it: {error}")
             if package.sha2_digest != sha256:
                 return Reply(verdict=Verdict.REFUSED, reason="its bytes are no longer those that were checked")

@@ -109,16 +109,20 @@ class Spool:
         order_key: str,
         fields: Mapping[str, str] | None = None,
         verdict: str | None = None,
+        sha256: str | None = None,
     ) -> Item:
         """Take bytes for a target. When this returns, they are on the disk, and so is the promise.
 
         A file is linked where that is possible: from then on it must be replaced, not written to. The same bytes for
         the same target and name are one item; where they were set aside they wait again. Raises SpoolFullError where
-        there is no room: then nothing was accepted. `verdict` says why it could not be delivered at once.
+        there is no room, and SpoolError where the bytes are not those of `sha256`: then nothing was accepted.
+        `verdict` says why it could not be delivered at once.
         """
         with self._room():
             arrived = self.files.receive(source, check=self._check_size)
         try:
+            if sha256 is not None and sha256 != arrived.sha256:
+                raise SpoolError(f"{name} has changed: expected sha256 {sha256}, found {arrived.sha256}")
             with self._room(), self.journal.transaction(durable=True) as connection:
                 self._check_total(connection, arrived)
                 self.files.place(arrived)
