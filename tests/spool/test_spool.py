@@ -374,6 +374,13 @@ def test_open__journal_is_no_database__says_so(tmp_path: Path, clock: Clock) -> 
         open_spool(tmp_path, clock)
 
 
+def test_open__file_in_the_way__says_so(tmp_path: Path, clock: Clock) -> None:
+    (tmp_path / "spool").write_text("no folder")
+
+    with pytest.raises(SpoolError, match="a file stands where the spool's folder should be"):
+        open_spool(tmp_path, clock)
+
+
 def test_fsck__sound(spool: Spool) -> None:
     accept(spool, b"1")
 

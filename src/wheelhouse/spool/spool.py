@@ -336,9 +336,15 @@ def _total(connection: sqlite3.Connection) -> int:
 
 
 def _make(folder: Path) -> None:
-    """Make the folders, and bring their names to the disk: all the way up to what was there before."""
+    """Make the folders, and bring their names to the disk: all the way up to what was there before.
+
+    Raises SpoolError.
+    """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    (folder / "owners").mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / "owners").mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise SpoolError("a file stands where the spool's folder should be", where=str(folder)) from error
     for path in (folder, *missing):
         sync_folder(path)
         sync_folder(path.parent)
