@@ -29,9 +29,17 @@ class Client:
     address: str = "127.0.0.1"
     pathsend: bool = False
 
-    def get(self, url: str, *, method: str = "GET", body: bytes = b"", **headers: str) -> Got:
-        """Ask for a URL; `_` in a header's name stands for `-`."""
-        return asyncio.run(self._ask(url, method, body, headers))
+    def get(
+        self,
+        url: str,
+        *,
+        method: str = "GET",
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        **more: str,
+    ) -> Got:
+        """Ask for a URL; in the names of further headers, `_` stands for `-`."""
+        return asyncio.run(self._ask(url, method, body, {**(headers or {}), **more}))
 
     async def _ask(self, url: str, method: str, body: bytes, headers: Mapping[str, str]) -> Got:
         path, _, query = url.partition("?")

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import zstandard
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from asgi import Client, form
 from small_wheels import SmallWheel
@@ -118,6 +121,11 @@ def test_page__head__has_the_headers_and_no_body(client: Client) -> None:
     assert (head.headers, head.body) == (got.headers, b"")
 
 
+def test_file__head_with_a_range__is_of_the_whole(client: Client) -> None:
+    head = client.get(file_url(client), method="HEAD", range="bytes=0-1")
+    assert (head.status, "content-range" in head.headers) == (200, False)
+
+
 def test_page__encodings__hold_the_same_text(client: Client) -> None:
     plain = client.get("/simple/my-spam/")
     packed = client.get("/simple/my-spam/", accept_encoding="gzip, deflate")
@@ -168,6 +176,8 @@ def test_page__after_another_server_wrote__is_the_new_one(tmp_path: Path, client
         "/files/../../etc/passwd",
         "/files/aa/../passwd",
         "/pypi/unknown/json",
+        "/pypi/my-spam/json/",
+        "/health/",
         "/pypi/-/json",
     ],
 )
@@ -350,3 +360,21 @@ def test_access__from_elsewhere__needs_a_token(client: Client) -> None:
     assert got.headers["WWW-Authenticate"].startswith("Basic ")
     assert client.get("/simple/my-spam/", x_forwarded_for="192.0.2.7").status == 401
     assert client.get("/simple/my-spam/", host="evil.example").status == 401
+
+
+@settings_of_hypothesis(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    route=st.sampled_from(["/simple/{}/", "/simple/{}", "/pypi/{}/json", "/files/{}", "/files/aa/{}/{}", "/{}"]),
+    text=st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
+    query=st.text("format=+/&%azAZ019;", max_size=20),
+    header=st.sampled_from(["accept", "accept-encoding", "if-none-match", "range", "authorization", "host"]),
+    value=st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40),
+)
+def test_any_request__is_answered_and_never_by_a_fault_of_ours(
+    *, client: Client, tmp_path: Path, route: str, text: str, query: str, header: str, value: str
+) -> None:
+    got = client.get(f"{route.replace('{}', text.replace('?', ''))}?{query}", headers={header: value})
+    assert got.status < 500
+    assert str(tmp_path).encode() not in got.body
+    assert "\n" not in got.headers.get("location", "")
+    assert not got.headers.get("location", "").startswith(("/", "http"))

@@ -85,7 +85,8 @@ class Reply:
             await self._start(304, headers)
             await self._end()
             return
-        span = wanted_span(self.headers.get("range"), self.headers.get("if-range"), etag=etag, size=size)
+        asked = None if self.head else self.headers.get("range")  # RFC 9110, 14.2: a range is for GET
+        span = wanted_span(asked, self.headers.get("if-range"), etag=etag, size=size)
         if span is not None and span.start >= span.end:
             await self._whole(416, b"", [(b"content-range", f"bytes */{size}".encode())])
             return
@@ -97,7 +98,7 @@ class Reply:
         ]
         if span is not None:
             headers.append((b"content-range", f"bytes {part.start}-{part.end - 1}/{size}".encode()))
-        path = store.local_path(sha256) if self.pathsend and span is None and not self.head else None
+        path = store.local_path(sha256) if self.pathsend and span is None else None
         if self.head:
             await self._start(status, headers)
             await self._end()

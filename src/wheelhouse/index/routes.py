@@ -38,7 +38,7 @@ LOG = logging.getLogger("wheelhouse.index")
 def make_routes(site: Site) -> Starlette:
     """Make the application of these routes."""
     routes = _Routes(site)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/legacy/", routes.upload, methods=["POST"]),
             Route("/legacy", routes.upload, methods=["POST"]),
@@ -54,6 +54,8 @@ def make_routes(site: Site) -> Starlette:
             404: _not_found,
         },
     )
+    app.router.redirect_slashes = False  # to an address that the Host header makes up
+    return app
 
 
 class _Routes:
