@@ -218,7 +218,7 @@ def test_deliver__denied__keeps_the_item_and_stops(tmp_path: Path, spool: Spool)
     publish(sender(FakeUploader(usual=DOWN), spool), [wheel(tmp_path), wheel(tmp_path, "eggs")])
     uploader = FakeUploader(usual=Reply(verdict=Verdict.DENIED, reason="401"))
 
-    delivered = deliver(sender(uploader, spool))
+    delivered = deliver(sender(uploader, spool), jobs=1)
 
     assert [(one.outcome, one.trouble) for one in delivered.sent] == [(Outcome.SPOOLED, True)]
     assert [item.state for item in spool.items()] == [State.WAITING, State.WAITING]
@@ -230,3 +230,18 @@ def test_deliver__stumbles__tries_each_once(tmp_path: Path, spool: Spool) -> Non
 
     assert len(deliver(sender(uploader, spool)).sent) == 2
     assert len(uploader.names) == 2
+
+
+def test_deliver__several_at_once__keeps_each_project_in_order(tmp_path: Path, spool: Spool) -> None:
+    wheels = [wheel(tmp_path, name, f"1.{number}") for number in range(6) for name in ("spam", "eggs", "ham")]
+    publish(sender(FakeUploader(usual=DOWN), spool), wheels, jobs=1)
+    uploader = FakeUploader()
+
+    sent = deliver(sender(uploader, spool), jobs=3).sent
+
+    assert len(sent) == len(wheels)
+    assert spool.items() == []
+    for name in ("spam", "eggs", "ham"):
+        assert [one for one in uploader.names if one.startswith(name)] == [
+            f"{name}-1.{number}-py3-none-any.whl" for number in range(6)
+        ]

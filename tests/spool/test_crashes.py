@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-import pytest
-
+from disks import assert_was_cut, cut_power, make_disk, mounted
 from wheelhouse.spool import Spool, fsck
 
 if TYPE_CHECKING:
@@ -109,37 +106,18 @@ def fill(folder: Path, count: int) -> None:
             spool.accept(io.BytesIO(b"%d" % number), target="t", name=str(number), order_key=f"p{number % 5}")
 
 
-@contextmanager
-def mounted(image: Path, folder: Path) -> Iterator[Path]:
-    """Mount an image; skip the test where this machine does not allow it."""
-    folder.mkdir()
-    done = subprocess.run(["mount", "-o", "loop", image, folder], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"an image cannot be mounted here: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
 def test_power_cut__while_accepting__every_promise_is_kept(tmp_path: Path) -> None:
-    if os.geteuid() != 0 or shutil.which("mkfs.ext4") is None:
-        pytest.skip("making and mounting a file system needs root and mkfs.ext4")
     image, copy = tmp_path / "disk", tmp_path / "disk-after-the-cut"
-    with image.open("wb") as file:
-        file.truncate(64 << 20)
-    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    make_disk(image)
 
     with mounted(image, tmp_path / "before") as disk, busy("accept", disk / "spool") as process:
         lines = [output(process).readline() for _ in range(60)]
         process.send_signal(signal.SIGSTOP)
-        (disk / "never-synced").write_bytes(b"here, but not on the disk")
-        shutil.copyfile(image, copy)  # what the disk has at this moment; the page cache is what a cut would lose
+        cut_power(image, disk, copy)
         process.kill()
         lines += output(process).readlines()
     with mounted(copy, tmp_path / "after") as disk:
-        never_synced = disk / "never-synced"  # its name may be there, by somebody else's fsync of the folder
-        assert not never_synced.exists() or not never_synced.read_bytes(), "the cut was none"
+        assert_was_cut(disk)
         with Spool(disk / "spool") as spool:
             assert promises(lines) <= kept(spool)
             assert fsck(spool).sound

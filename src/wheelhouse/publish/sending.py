@@ -101,9 +101,9 @@ def publish(sender: Sender, wheels: Sequence[Publishable], *, jobs: int = 4) -> 
     That the index is down is met once, and everything after it is spooled. A wheel whose project has older ones in the
     spool goes behind them. Raises SpoolError, SpoolFullError.
     """
-    before = deliver(sender)
+    before = deliver(sender, jobs=jobs)
     queue = _Queue(sender, before)
-    with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
         try:
             sent = list(pool.map(queue.send, wheels))
         except BaseException:
@@ -113,21 +113,48 @@ def publish(sender: Sender, wheels: Sequence[Publishable], *, jobs: int = 4) -> 
     return [*(one for one in before.sent if (one.sha256, one.filename) not in given), *sent]
 
 
-def deliver(sender: Sender) -> Delivered:
-    """Upload what waits in the spool for this destination, oldest first, each once, until the index takes no more."""
-    spool, url = sender.spool, sender.destination.url
+def deliver(sender: Sender, *, jobs: int = 4) -> Delivered:
+    """Upload what waits in the spool for this destination, each item once, until the index takes no more.
+
+    A few at once, but of a project one after the other, the oldest first.
+    """
+    spool = sender.spool
     if spool is None:
         return Delivered(sent=())
-    spool.hurry(url)
-    settled: list[Sent] = []
-    while (item := spool.lease(target=url)) is not None:
-        reply = sender.uploader.upload(item.path, name=item.name, sha256=item.sha256)
-        sent = _settle(sender, spool, item, reply)
-        settled.append(sent)
-        sender.tell(sent)
-        if reply.verdict in {Verdict.OUTAGE, Verdict.DENIED}:
-            return Delivered(sent=tuple(settled), stopped=reply)
-    return Delivered(sent=tuple(settled))
+    spool.hurry(sender.destination.url)
+    line = _Line(sender, spool)
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        workers = [pool.submit(line.work) for _ in range(jobs)]
+        try:
+            for worker in workers:
+                worker.result()
+        except BaseException:
+            line.stop.set()
+            raise
+    return Delivered(sent=tuple(line.sent), stopped=line.stopped)
+
+
+class _Line:
+    """What waits in the spool, and the workers that deliver it."""
+
+    def __init__(self, sender: Sender, spool: Spool) -> None:
+        self.stop = threading.Event()
+        self.stopped: Reply | None = None
+        self.sent: list[Sent] = []
+        self._sender = sender
+        self._spool = spool
+
+    def work(self) -> None:
+        """Deliver until nothing is free: what is behind another worker's item is that worker's to take."""
+        sender, spool = self._sender, self._spool
+        while not self.stop.is_set() and (item := spool.lease(target=sender.destination.url)) is not None:
+            reply = sender.uploader.upload(item.path, name=item.name, sha256=item.sha256)
+            sent = _settle(sender, spool, item, reply)
+            self.sent.append(sent)
+            sender.tell(sent)
+            if reply.verdict in {Verdict.OUTAGE, Verdict.DENIED}:
+                self.stopped = reply
+                self.stop.set()
 
 
 class _Queue:
