@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from wheelhouse.index.settings import Settings
 
 LOG = logging.getLogger("wheelhouse.index")
+#: Clients of one kind send one header: looking at it once is enough.
+_wanted_form = lru_cache(maxsize=512)(negotiate)
 _METHODS = {"GET", "HEAD"}
 _SIMPLE, _FILES = "/simple", "/files/"
 _FILE_PARTS = 3
@@ -128,7 +131,7 @@ class IndexApp:
                 return
         entry = await self._site.readable(asker, project)
         wanted = parse_qs(query).get("format", [None])[0] if query else None
-        media_type = negotiate(asker.headers.get("accept"), wanted)
+        media_type = _wanted_form(asker.headers.get("accept"), wanted)
         if media_type is None:
             await reply.problem(_NOT_ACCEPTABLE)
             return

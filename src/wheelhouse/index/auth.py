@@ -12,6 +12,7 @@ from collections import OrderedDict, deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from wheelhouse.index.scopes import Action
@@ -49,10 +50,15 @@ class Asker:
             return False
         host = self.headers.get("host", "")
         name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-        try:
-            return ipaddress.ip_address(self.address).is_loopback and name.lower() in _LOCAL_NAMES
-        except ValueError:
-            return False
+        return name.lower() in _LOCAL_NAMES and _is_loopback(self.address)
+
+
+@lru_cache(maxsize=512)
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,13 +52,15 @@ def wanted_span(range_: str | None, if_range: str | None, *, etag: str, size: in
 
 def best_body(page: Page, accept_encoding: str | None) -> Body:
     """Return a page in the smallest encoding that the client takes."""
-    if accept_encoding is None:
-        return page.identity
+    taken = _taken(accept_encoding) if accept_encoding is not None else ()
+    return next((body for body in (page.zstd, page.gzip) if body.encoding in taken), page.identity)
+
+
+@lru_cache(maxsize=512)
+def _taken(accept_encoding: str) -> tuple[str, ...]:
+    """Return those of our encodings that a client takes."""
     weights = dict(_weights(part) for part in accept_encoding.lower().split(","))
-    for body in (page.zstd, page.gzip):
-        if weights.get(str(body.encoding), weights.get("*", 0.0)) > 0:
-            return body
-    return page.identity
+    return tuple(name for name in ("zstd", "gzip") if weights.get(name, weights.get("*", 0.0)) > 0)
 
 
 def _weights(part: str) -> tuple[str, float]:
