@@ -152,6 +152,13 @@ def test_serve__sigterm__ends_well(tmp_path: Path) -> None:
         assert running.stop() == 0
 
 
+def test_serve__store_by_option__is_relative_to_where_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with index_server(tmp_path / "registry", "--store", "wheels"):
+        assert (tmp_path / "here" / "wheels" / "blobs").is_dir()
+
+
 def test_serve__port_taken__says_so(server: IndexServer, tmp_path: Path) -> None:
     (tmp_path / "wheelhouse.toml").touch()
     (tmp_path / "recipes").mkdir()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -59,7 +60,7 @@ def serve(
     said = {
         "host": host,
         "port": port,
-        "store": store,
+        "store": str(Path(store).absolute()) if store is not None and "://" not in store else store,
         "anonymous_upload": "local" if allow_anonymous_upload else None,
     }
     chosen = session.workspace.config.serve.model_copy(
