@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import orjson
 from filelock import FileLock
 from packaging.utils import NormalizedName, is_normalized_name
 
-from wheelhouse.errors import NotOnIndexError, StoreUnavailableError
+from wheelhouse.errors import NotOnIndexError, StoreDamagedError, StoreUnavailableError
 from wheelhouse.index.model import Sha256, is_sha256
 from wheelhouse.index.store import CHUNK, Blob, parse_manifest
 
@@ -143,8 +144,7 @@ class FolderStore:
         path = self._manifest(manifest.name)
         unfinished = path.with_name(f".{manifest.name}{_UNFINISHED}")
         with self._disk(), self._locked(_shelf(manifest.name)):
-            newest = self.read_manifest(manifest.name)
-            if (newest.generation if newest else 0) != manifest.generation - 1:
+            if self._generation(path) != manifest.generation - 1:
                 return False
             with unfinished.open("wb") as file:
                 file.write(manifest.to_json())
@@ -203,6 +203,15 @@ class FolderStore:
 
     def _manifest(self, project: NormalizedName) -> Path:
         return self._projects / f"{project}{_MANIFEST}"
+
+    def _generation(self, path: Path) -> int:
+        """Return the generation on disk, 0 for none, without the cost of a whole manifest."""
+        try:
+            return int(orjson.loads(path.read_bytes()).get("generation", 1))
+        except FileNotFoundError:
+            return 0
+        except (ValueError, AttributeError, TypeError) as error:
+            raise StoreDamagedError("not a manifest that can be read", where=str(path)) from error
 
     def _locked(self, shelf: str) -> FileLock:
         return FileLock(self._locks / shelf)

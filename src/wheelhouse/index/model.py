@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType
 
 import orjson
@@ -122,6 +123,7 @@ def _name(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=1024)  # few texts on very many files
 def _specifiers(text: str) -> str:
     try:
         SpecifierSet(text)
@@ -233,8 +235,15 @@ def in_order(files: Iterable[File]) -> tuple[File, ...]:
     return tuple(sorted(files, key=lambda file: (_order(file.version), file.filename)))
 
 
-def _order(version: str) -> tuple[int, Version]:
+@lru_cache(maxsize=8192)  # a manifest is sorted and searched at each of its changes
+def parse_version(text: str) -> Version | None:
+    """Return a file's version; None: an upstream's that is none by PEP 440."""
     try:
-        return (1, Version(version))
+        return Version(text)
     except InvalidVersion:
-        return (0, Version("0"))
+        return None
+
+
+def _order(version: str) -> tuple[bool, Version]:
+    parsed = parse_version(version)
+    return (parsed is not None, parsed or Version("0"))

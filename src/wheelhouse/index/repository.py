@@ -14,10 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
-from packaging.utils import canonicalize_version
-
 from wheelhouse.errors import FileExistsDifferentError, IndexRefusesError, NotOnIndexError, StoreUnavailableError
-from wheelhouse.index.model import File, FileName, Manifest, Policy, Sha256, Status, in_order
+from wheelhouse.index.model import File, FileName, Manifest, Policy, Sha256, Status, in_order, parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -244,9 +242,9 @@ def _find(manifest: Manifest | None, project: NormalizedName, filename: str) -> 
 
 def _judge(manifest: Manifest, new: NewFile) -> File | None:
     """Return the published file that is the same as a new one; None: it may be added."""
-    version = canonicalize_version(new.name.version)
     for file in manifest.files:
-        if canonicalize_version(file.version) == version and FileName.parse(file.filename).place == new.name.place:
+        same_version = parse_version(file.version) == new.name.version
+        if same_version and FileName.parse(file.filename).place == new.name.place:
             if file.sha256 == new.sha256:
                 return file
             raise _taken(new, f"{file.filename} is published with other bytes (sha256 {file.sha256})")
