@@ -14,7 +14,8 @@ SOURCE = Path(wheelhouse.__file__).parent
 FLOORS = (
     ("__main__",),
     ("cli",),
-    ("pipeline", "farm", "legacy", "scaffold", "egg"),
+    ("pipeline", "farm", "legacy", "scaffold", "egg", "publish"),
+    ("index",),
     ("facts",),
     ("plan", "selection", "results"),
     ("builders", "trial"),
@@ -23,7 +24,18 @@ FLOORS = (
     ("registry", "recipe_lint", "recipe_schema"),
     ("job",),
     ("recipe", "recipe_rules"),
-    ("config", "recipe_fields", "cibuildwheel_options", "target", "selector", "wheel", "record", "buildkey", "joblog"),
+    (
+        "config",
+        "recipe_fields",
+        "cibuildwheel_options",
+        "target",
+        "selector",
+        "wheel",
+        "record",
+        "buildkey",
+        "joblog",
+        "spool",
+    ),
     ("toml", "toml_problems", "finding", "process"),
     ("errors", "__init__"),
 )
@@ -77,6 +89,15 @@ def test_module__size__fits_a_newcomers_head(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_module__first_line__says_what_it_is_for(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text("utf-8")))
+
+
+def test_index__and_the_build__meet_over_http_alone() -> None:
+    """What builds wheels knows nothing of the index, and the index imports the ground only."""
+    ground = {"config", "errors", "process", "record", "spool", "toml", "wheel", "__init__", "index"}
+    index = [path for path in MODULES if room(path) == "index"]
+    assert index
+    assert set().union(*map(imported, index)) <= ground
+    assert not [path for path in MODULES if room(path) not in {"index", "cli"} and "index" in imported(path)]
 
 
 def test_processes__are_started_in_one_place() -> None:

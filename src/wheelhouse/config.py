@@ -68,6 +68,17 @@ class RepairSettings(Strict):
     """Take debug symbols out."""
 
 
+class PublishSettings(Strict):
+    """Where `wheelhouse publish` sends wheels."""
+
+    url: str | None = None
+    """Address that uploads go to, without credentials. `TWINE_REPOSITORY_URL` goes first."""
+    repository: str | None = None
+    """Section of `.pypirc`, where `url` is not set. `TWINE_REPOSITORY` goes first."""
+    spool_megabytes: Count = 10_000
+    """How much may wait on disk for an index that is down."""
+
+
 class PathSettings(Strict):
     """Where results go, relative to `wheelhouse.toml`."""
 
@@ -75,6 +86,23 @@ class PathSettings(Strict):
     """Finished wheels."""
     state: FolderText = ".wheelhouse"
     """Records, logs and results."""
+
+
+class ServeSettings(Strict):
+    """What `wheelhouse serve` serves, and to whom."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; `0.0.0.0` or `::` for every interface."""
+    port: Annotated[int, pydantic.Field(strict=True, ge=0, le=65535)] = 8080
+    """0: any that is free."""
+    store: str = ""
+    """Where files are kept: a folder, relative to this file, or `s3://bucket/prefix`. Default: `index` in the state."""
+    max_upload: Annotated[int, pydantic.Field(strict=True, ge=1)] = 4096
+    """Mebibytes that one uploaded file may have."""
+    anonymous_read: Literal["nobody", "local", "everybody"] = "local"
+    """Who may read without a token; `local`: programs on this machine."""
+    anonymous_upload: Literal["nobody", "local"] = "nobody"
+    """Who may upload without a token."""
 
 
 class Config(Strict):
@@ -88,7 +116,9 @@ class Config(Strict):
     """Build image by platform tag (`manylinux_x86_64`): a reference, best by digest, or cibuildwheel's short name."""
     test_images: Mapping[str, str] = pydantic.Field(default_factory=dict)
     """Minimal image by platform tag, in which built wheels are installed and imported."""
+    publish: PublishSettings = pydantic.Field(default_factory=PublishSettings)
     paths: PathSettings = pydantic.Field(default_factory=PathSettings)
+    serve: ServeSettings = pydantic.Field(default_factory=ServeSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +149,11 @@ class Workspace:
     def locks(self) -> Path:
         """Build requirements as resolved."""
         return self.state / "requirements"
+
+    @property
+    def spool(self) -> Path:
+        """What was accepted for an index and is not yet there."""
+        return self.state / "spool"
 
     @property
     def work(self) -> Path:

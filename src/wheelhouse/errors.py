@@ -141,6 +141,69 @@ class NotReproducibleError(WheelhouseError):
     summary = "a rebuild with the same key gave different bytes"
 
 
+class StoreUnavailableError(WheelhouseError):
+    """The store of the index cannot be reached, or does not do what it was asked; trying again may help."""
+
+    exit_code = 13
+    summary = "the store of the index is unavailable"
+
+
+class IndexRefusesError(WheelhouseError):
+    """What the index was asked to take or to do breaks one of its rules; trying again will not help."""
+
+    exit_code = 14
+    summary = "the index refuses: a rule of the index stands against it"
+
+
+class FileExistsDifferentError(IndexRefusesError):
+    """A file of this name is published, with other bytes."""
+
+    exit_code = 15
+    summary = "a file of that name is published with other bytes"
+
+
+class NotOnIndexError(WheelhouseError):
+    """The index has no such project, or the project no such file."""
+
+    exit_code = 16
+    summary = "the index has no such project or file"
+
+
+class StoreDamagedError(WheelhouseError):
+    """The bytes in the store are not those that the manifests promise."""
+
+    exit_code = 17
+    summary = "the store of the index is damaged"
+
+
+class PublishError(WheelhouseError):
+    """The index refused a file: for what it is, or for who sends it."""
+
+    exit_code = 20
+    summary = "the index refused a file"
+
+
+class IndexUnavailableError(WheelhouseError):
+    """The index could not be reached, or said that it cannot serve now; and nothing was to be spooled."""
+
+    exit_code = 21
+    summary = "the index could not be reached, and the files were not spooled"
+
+
+class SpoolError(WheelhouseError):
+    """The spool cannot be used, or does not hold what it should."""
+
+    exit_code = 22
+    summary = "the spool cannot be used, or holds items that need a look"
+
+
+class SpoolFullError(SpoolError):
+    """The spool may take no more bytes."""
+
+    exit_code = 23
+    summary = "the spool is full; what it did not take was not accepted"
+
+
 class CanceledError(WheelhouseError):
     """The run was stopped by Ctrl-C or SIGTERM."""
 

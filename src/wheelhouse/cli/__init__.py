@@ -31,6 +31,11 @@ COMMANDS = {
     "recipe": "wheelhouse.cli.recipe:recipe",
     "init": "wheelhouse.cli.init:init",
     "log": "wheelhouse.cli.log:log",
+    "publish": "wheelhouse.cli.publish:publish",
+    "spool": "wheelhouse.cli.spool:spool",
+    "serve": "wheelhouse.cli.serve:serve",
+    "index": "wheelhouse.cli.index:index",
+    "token": "wheelhouse.cli.token:token",
     "completion": "wheelhouse.cli.completion:completion",
 }
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wheelhouse.cli.files import wheel_files
 from wheelhouse.cli.session import pass_session
 from wheelhouse.errors import CheckError, InvalidWheelError, UsageError
 from wheelhouse.finding import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from wheelhouse.check import Examination
     from wheelhouse.cli.session import Session
@@ -89,7 +90,7 @@ def check(
 
     checked: list[_Checked] = []
     with Trials(session) as trials:
-        for path in _files(wheels):
+        for path in wheel_files(wheels):
             result = _check(session, path, recipe, trials if trial else None)
             checked.append(result)
             if not as_json:
@@ -97,17 +98,6 @@ def check(
     if as_json:
         session.json([result.to_json() for result in checked])
     _conclude(session, checked, strict=strict)
-
-
-def _files(given: Iterable[Path]) -> list[Path]:
-    """Return the wheels named, and those in the folders named; each once."""
-    found: dict[Path, None] = {}
-    for path in given:
-        inside = sorted(path.glob("*.whl")) if path.is_dir() else [path]
-        if not inside:
-            raise UsageError(f"no wheels in {path}")
-        found |= dict.fromkeys(inside)
-    return list(found)
 
 
 def _check(session: Session, path: Path, recipe: str | None, trials: Trials | None) -> _Checked:

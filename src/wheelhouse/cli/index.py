@@ -1,0 +1,183 @@
+"""`wheelhouse index`: look after what the index has, with or without a server running over the same store."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wheelhouse.cli.session import pass_session
+from wheelhouse.errors import StoreDamagedError, UsageError
+
+if TYPE_CHECKING:
+    from wheelhouse.cli.session import Session
+    from wheelhouse.index.model import FileName
+    from wheelhouse.index.repository import Repository
+
+_PLACE = "wheelhouse.index.place"
+_filenames = click.argument("filenames", metavar="FILENAME...", nargs=-1, required=True)
+_as_json = click.option("--json", "as_json", is_flag=True, help="For scripts.")
+
+
+@click.group()
+@click.option(
+    "--store",
+    metavar="PLACE",
+    envvar="WHEELHOUSE_STORE",
+    help="Where files are kept: a folder or s3://bucket/prefix. [default: as `wheelhouse serve` has it]",
+)
+@click.pass_context
+def index(ctx: click.Context, /, *, store: str | None) -> None:
+    """Look after the files that `wheelhouse serve` serves: list, yank, delete, verify, export."""
+    ctx.meta[_PLACE] = store
+
+
+def _repository(session: Session) -> Repository:
+    from wheelhouse.index.repository import Repository  # noqa: PLC0415 - start-up time
+    from wheelhouse.index.settings import Settings  # noqa: PLC0415 - likewise
+    from wheelhouse.index.store import open_store  # noqa: PLC0415 - likewise
+
+    chosen = session.workspace.config.serve
+    place = click.get_current_context().meta[_PLACE]
+    if place is not None:
+        chosen = chosen.model_copy(update={"store": place if "://" in place else str(Path(place).absolute())})
+    address = Settings.of(session.workspace, chosen).store
+    if "://" not in address and not Path(address).is_dir():
+        raise UsageError(f"there is no index in {address}", hint="`wheelhouse serve` makes one; --store names another")
+    return Repository(store=open_store(address))
+
+
+@index.command(name="list")
+@click.argument("project", required=False)
+@_as_json
+@pass_session
+def list_(session: Session, /, *, project: str | None, as_json: bool) -> None:
+    """List the projects of the index, or the files of one."""
+    from wheelhouse.index.model import parse_project  # noqa: PLC0415 - start-up time
+
+    repository = _repository(session)
+    if project is None:
+        names = repository.projects()
+        if as_json:
+            session.json(names)
+        else:
+            click.echo("".join(f"{name}\n" for name in names), nl=False)
+        return
+    manifest = repository.project(parse_project(project))
+    if as_json:
+        session.json(manifest.model_dump(mode="json"))
+        return
+    for file in manifest.files:
+        yanked = "" if file.yanked is False else "  yanked" + (f": {file.yanked}" if file.yanked is not True else "")
+        click.echo(f"{file.filename}  {file.size} bytes  {file.upload_time:%Y-%m-%d %H:%M} UTC{yanked}")
+
+
+@index.command()
+@_filenames
+@click.option("--reason", help="Shown by pip to whoever has pinned the version.")
+@pass_session
+def yank(session: Session, /, *, filenames: tuple[str, ...], reason: str | None) -> None:
+    """Mark files as yanked: installed only where exactly their version is asked for (PEP 592)."""
+    repository, names = _repository(session), _parsed(filenames)
+    for name in names:
+        repository.yank(name.project, name.filename, reason)
+
+
+@index.command()
+@_filenames
+@pass_session
+def unyank(session: Session, /, *, filenames: tuple[str, ...]) -> None:
+    """Take a yank back."""
+    repository, names = _repository(session), _parsed(filenames)
+    for name in names:
+        repository.unyank(name.project, name.filename)
+
+
+@index.command()
+@_filenames
+@pass_session
+def delete(session: Session, /, *, filenames: tuple[str, ...]) -> None:
+    """Take files off the index. Their names are never given to other bytes; `gc` makes room later."""
+    repository, names = _repository(session), _parsed(filenames)
+    for name in names:
+        repository.delete(name.project, name.filename)
+
+
+@index.command()
+@_as_json
+@pass_session
+def verify(session: Session, /, *, as_json: bool) -> None:
+    """Read every byte of the store and hold it against the manifests."""
+    from wheelhouse.index.verify import verify as verify_store  # noqa: PLC0415 - start-up time
+
+    accounts = []
+    for account in verify_store(_repository(session).store):
+        accounts.append(account)
+        if not as_json:
+            for damage in account.damages:
+                click.echo(f"{damage.project}: {damage.filename or 'manifest'}: {damage.message}")
+    damages = [damage for account in accounts for damage in account.damages]
+    files, size = sum(account.files for account in accounts), sum(account.size for account in accounts)
+    if as_json:
+        told = [
+            {"project": damage.project, "filename": damage.filename, "message": damage.message} for damage in damages
+        ]
+        session.json({"projects": len(accounts), "files": files, "bytes": size, "damages": told})
+    session.talk.print(f"{len(accounts)} projects, {files} files, {size:,} bytes read", markup=False)
+    if damages:
+        raise StoreDamagedError(
+            f"{len(damages)} files or manifests are not as they were published",
+            hint="upload the same wheels again: bytes that are missing or cut short are put back",
+        )
+
+
+@index.command()
+@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+@click.option(
+    "--grace",
+    "hours",
+    metavar="HOURS",
+    type=click.IntRange(1),
+    default=24,
+    show_default=True,
+    help="Leave alone what was put later than so many hours ago: it may belong to an upload on its way.",
+)
+@_as_json
+@pass_session
+def gc(session: Session, /, *, dry_run: bool, hours: int, as_json: bool) -> None:
+    """Remove bytes that no project names any more, and what crashes left behind."""
+    from wheelhouse.index.verify import collect_garbage  # noqa: PLC0415 - start-up time
+
+    garbage = collect_garbage(
+        _repository(session).store, now=datetime.now(tz=UTC), grace=timedelta(hours=hours), dry_run=dry_run
+    )
+    if as_json:
+        session.json({"blobs": garbage.blobs, "bytes": garbage.size, "leftovers": garbage.leftovers})
+    verb = "would be removed" if dry_run else "removed"
+    session.talk.print(
+        f"{garbage.blobs} orphans of {garbage.size:,} bytes and {garbage.leftovers} leftovers {verb}", markup=False
+    )
+
+
+@index.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--public", metavar="URL", help="Address the folder will be served at; provenance needs it (PEP 740).")
+@pass_session
+def export(session: Session, /, *, folder: Path, public: str | None) -> None:
+    """Write the index as static files: `simple/` and `files/`, for nginx or a bucket. Again: only what has changed."""
+    from wheelhouse.index.export import export as export_store  # noqa: PLC0415 - start-up time
+    from wheelhouse.index.render import Links  # noqa: PLC0415 - likewise
+
+    done = export_store(_repository(session).store, folder.absolute(), links=Links(public=public))
+    session.talk.print(
+        f"{done.projects} projects, {done.files} files in {folder}: {done.written} written, {done.removed} removed",
+        markup=False,
+    )
+
+
+def _parsed(filenames: tuple[str, ...]) -> list[FileName]:
+    from wheelhouse.index.model import FileName  # noqa: PLC0415 - start-up time
+
+    return [FileName.parse(filename) for filename in filenames]

@@ -1,0 +1,166 @@
+"""`wheelhouse publish`: finished wheels to an index, and into the spool where it cannot take them now."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wheelhouse.cli.files import wheel_files
+from wheelhouse.cli.session import pass_session
+from wheelhouse.errors import IndexUnavailableError, PublishError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from wheelhouse.cli.session import Session
+    from wheelhouse.publish import Destination, Publishable, Sent, Uploader
+    from wheelhouse.spool import Spool
+
+#: Upload so many at once: what helps is hiding the way to the index and back.
+_JOBS = 4
+_STYLES = {"published": "green", "present": "green", "spooled": "yellow", "refused": "red", "unavailable": "red"}
+_MEGABYTE = 1_000_000
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  wheelhouse publish --index-url http://localhost:8080/legacy/      # all of dist/
+  wheelhouse publish dist/psycopg2-*.whl --repository internal      # a section of .pypirc
+  TWINE_USERNAME=__token__ TWINE_PASSWORD=... wheelhouse publish    # to [publish] url in wheelhouse.toml
+"""
+)
+@click.argument("wheels", nargs=-1, metavar="[WHEEL]...", type=click.Path(path_type=Path, exists=True))
+@click.option("--index-url", metavar="URL", help="Address that the index takes uploads at. No credentials in it.")
+@click.option("--repository", metavar="NAME", help="Section of .pypirc, instead of an address.")
+@click.option("--skip-existing", is_flag=True, help="A file of that name being there already is fine.")
+@click.option("--no-spool", is_flag=True, help="Fail when the index is down, instead of delivering later.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Silence after which the index counts as down.",
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Check the wheels and say where they would go; send nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print what became of each wheel as JSON.")
+@pass_session
+def publish(
+    session: Session,
+    *,
+    wheels: tuple[Path, ...],
+    index_url: str | None,
+    repository: str | None,
+    skip_existing: bool,
+    no_spool: bool,
+    timeout: float,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Upload wheels to an index, as twine does: those given, or all of dist/.
+
+    All are checked first, and none is sent when one has an error. When the index is down, busy or broken, wheels are
+    accepted into the spool, from which the next `publish` or `wheelhouse spool retry` delivers them: that ends with
+    status 0 and says so. Exit status 20: the index refused a wheel.
+    """
+    from wheelhouse.publish import Sender, find_destination, prepare  # noqa: PLC0415 - start-up time
+    from wheelhouse.publish import publish as publish_wheels  # noqa: PLC0415 - likewise
+
+    destination = find_destination(
+        index_url=index_url,
+        repository=repository,
+        settings=session.workspace.config.publish,
+        environment=os.environ,
+    )
+    ready = prepare(wheel_files(wheels or [_dist(session)]))
+    if dry_run:
+        _plan(session, ready, destination, as_json=as_json)
+        return
+    with ExitStack() as stack:
+        sender = Sender(
+            destination=destination,
+            uploader=stack.enter_context(connect(destination, timeout=timeout)),
+            spool=None if no_spool else stack.enter_context(open_spool(session)),
+            skip_existing=skip_existing,
+            tell=teller(session, as_json=as_json),
+        )
+        sent = publish_wheels(sender, ready, jobs=_JOBS)
+    conclude(session, sent, destination, as_json=as_json)
+
+
+@contextmanager
+def connect(destination: Destination, *, timeout: float) -> Iterator[Uploader]:
+    """Give an uploader to an index. Raises UsageError where the credentials are incomplete."""
+    from wheelhouse.publish.twine_uploader import TwineUploader  # noqa: PLC0415 - twine takes half a second
+
+    with TwineUploader(destination, environment=os.environ, timeout=timeout) as uploader:
+        yield uploader
+
+
+def open_spool(session: Session) -> Spool:
+    """Open the spool of the workspace; it is made where there is none."""
+    from wheelhouse.spool import Spool  # noqa: PLC0415 - start-up time
+
+    workspace = session.workspace
+    return Spool(workspace.spool, limit_bytes=workspace.config.publish.spool_megabytes * _MEGABYTE)
+
+
+def teller(session: Session, *, as_json: bool) -> Callable[[Sent], None]:
+    """Return what tells people of each wheel as it is settled."""
+
+    def tell(sent: Sent) -> None:
+        outcome = click.style(f"{sent.outcome:<11}", fg=_STYLES[sent.outcome])
+        why = f": {sent.reason}" if sent.reason else ""
+        click.echo(f"{outcome} {sent.filename}{why}")
+
+    def nothing(sent: Sent) -> None:
+        """Leave stdout to the JSON."""
+
+    return nothing if as_json or session.quiet else tell
+
+
+def conclude(session: Session, sent: Sequence[Sent], destination: Destination | None, *, as_json: bool) -> None:
+    """Say what it came to.
+
+    Raises PublishError, or IndexUnavailableError where nothing worse happened.
+    """
+    if as_json:
+        session.json([one.to_json() for one in sent])
+    counts = {outcome: sum(one.outcome == outcome for one in sent) for outcome in _STYLES}
+    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count) or "nothing to deliver"
+    session.talk.print(f"{told} [{destination.url}]" if destination is not None else told, markup=False)
+    if counts["spooled"]:
+        session.talk.print(
+            "spooled: accepted and kept on disk, not yet delivered; the next `wheelhouse publish` or"
+            " `wheelhouse spool retry` delivers",
+            markup=False,
+        )
+    troubled = [one for one in sent if one.trouble]
+    if not troubled:
+        return
+    worst = next((one for one in troubled if one.outcome != "unavailable"), troubled[0])
+    kind = IndexUnavailableError if worst.outcome == "unavailable" else PublishError
+    others = f" (and {len(troubled) - 1} more)" if len(troubled) > 1 else ""
+    raise kind(f"{worst.filename}: {worst.reason}{others}", hint=worst.hint)
+
+
+def _dist(session: Session) -> Path:
+    dist = session.workspace.dist
+    if not dist.is_dir():
+        raise UsageError(f"there are no finished wheels: {dist} does not exist", hint="`wheelhouse build` makes them")
+    return dist
+
+
+def _plan(session: Session, ready: Sequence[Publishable], destination: Destination, *, as_json: bool) -> None:
+    """Say what would be sent."""
+    if as_json:
+        session.json([{"wheel": one.name.filename, "sha256": one.sha256, "index": destination.url} for one in ready])
+        return
+    for one in ready:
+        click.echo(f"would send  {one.name.filename}")
+    session.talk.print(f"{len(ready)} wheels would go to {destination.url}", markup=False)

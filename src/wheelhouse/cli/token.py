@@ -1,0 +1,104 @@
+"""`wheelhouse token`: who may do what on the index."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from wheelhouse.cli.session import pass_session
+from wheelhouse.errors import UsageError
+
+if TYPE_CHECKING:
+    from wheelhouse.cli.session import Session
+    from wheelhouse.index.tokens import Token, TokenFile
+
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+@click.group()
+def token() -> None:
+    """Make, list and revoke the tokens of the index: the password to the user name `__token__`."""
+
+
+@token.command(
+    epilog="""\b
+Examples:
+  wheelhouse token create ci --scope 'upload:acme-*' --scope 'read:*'
+  wheelhouse token create laptop --scope 'read:*' --expires never
+"""
+)
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    metavar="ACTION:PROJECTS",
+    multiple=True,
+    required=True,
+    help="What it may do, and to which projects: `upload:acme-*`, `read:*`. Can be given several times.",
+)
+@click.option(
+    "--expires", metavar="TIME", default="90d", show_default=True, help="For how long: `12h`, `90d`, `4w` or `never`."
+)
+@pass_session
+def create(session: Session, /, *, name: str, scopes: tuple[str, ...], expires: str) -> None:
+    """Make a token and print it: it is shown this once, and kept nowhere but as a hash."""
+    from wheelhouse.index.auth import utc_now  # noqa: PLC0415 - start-up time
+    from wheelhouse.index.scopes import Scope  # noqa: PLC0415 - likewise
+
+    parsed = [Scope.parse(scope) for scope in scopes]
+    text = _tokens(session).create(name, scopes=parsed, now=utc_now(), lifetime=_lifetime(expires))
+    click.echo(text)
+    session.talk.print(f"token {name}: keep it now, it is not shown again. User name: __token__", markup=False)
+
+
+@token.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@pass_session
+def list_(session: Session, /, *, as_json: bool) -> None:
+    """List the tokens; their secrets are known to nobody."""
+    from rich.table import Table  # noqa: PLC0415 - start-up time
+
+    from wheelhouse.index.auth import utc_now  # noqa: PLC0415 - likewise
+
+    tokens = _tokens(session).list()
+    if as_json:
+        session.json([found.model_dump(mode="json", exclude={"sha256"}) for found in tokens])
+        return
+    table = Table("name", "scopes", "expires", "last used", box=None, pad_edge=False)
+    for found in tokens:
+        over = " (over)" if found.expired(utc_now()) else ""
+        table.add_row(found.name, " ".join(found.scopes), f"{_day(found, 'expires')}{over}", _day(found, "last_used"))
+    session.data.print(table)
+
+
+@token.command()
+@click.argument("name")
+@pass_session
+def revoke(session: Session, /, *, name: str) -> None:
+    """Take a token away; servers refuse it from their next request on."""
+    _tokens(session).revoke(name)
+    session.talk.print(f"token {name} is revoked", markup=False)
+
+
+def _tokens(session: Session) -> TokenFile:
+    from wheelhouse.index.settings import tokens_file  # noqa: PLC0415 - start-up time
+    from wheelhouse.index.tokens import TokenFile  # noqa: PLC0415 - likewise
+
+    return TokenFile(tokens_file(session.workspace))
+
+
+def _day(found: Token, field: str) -> str:
+    moment = found.expires if field == "expires" else found.last_used
+    return "never" if moment is None else moment.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _lifetime(text: str) -> timedelta | None:
+    if text == "never":
+        return None
+    form = re.fullmatch(r"([1-9]\d{0,4})([hdw])", text)
+    if form is None:
+        raise UsageError(f"`{text}` is no time for --expires", hint="as in `12h`, `90d`, `4w`, or `never`")
+    return int(form[1]) * _UNITS[form[2]]

@@ -1,0 +1,136 @@
+"""What to answer in, ASGI messages out: small texts, pages rendered before, and files of the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from wheelhouse.index.conditions import Span, best_body, is_known, wanted_span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from wheelhouse.index.model import Sha256
+    from wheelhouse.index.negotiation import MediaType
+    from wheelhouse.index.problems import Problem
+    from wheelhouse.index.render import Page
+    from wheelhouse.index.store import Store
+
+Message: TypeAlias = MutableMapping[str, Any]
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Header: TypeAlias = tuple[bytes, bytes]
+
+PATHSEND = "http.response.pathsend"
+#: A page may be kept, and is asked after each time: what was published a moment ago is installed a moment later.
+_ASK_AGAIN = "max-age=0, must-revalidate"
+#: A file's address has its hash in it.
+_FOR_EVER = "max-age=31536000, immutable"
+_NO_SNIFFING: Header = (b"x-content-type-options", b"nosniff")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """Where an answer goes, and how much of it is wanted."""
+
+    send: Send
+    headers: Mapping[str, str]
+    """The request's, by names in lower case."""
+    head: bool
+    """The request is HEAD: the same headers, and no body."""
+    public: bool
+    """Anybody may read: shared caches may keep it."""
+    pathsend: bool
+    """The server can send a file by its path."""
+
+    async def problem(self, problem: Problem) -> None:
+        """Answer that something is not as it should be."""
+        headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+        await self._text(problem.status, problem.text, headers)
+
+    async def moved(self, location: str) -> None:
+        """Answer that the right spelling is elsewhere; the location is relative, so that a proxy's path stays."""
+        await self._text(301, f"moved to {location}", [(b"location", location.encode())])
+
+    async def page(self, page: Page, media_type: MediaType) -> None:
+        """Answer with a page, in the client's best encoding, or that it has it."""
+        body = best_body(page, self.headers.get("accept-encoding"))
+        charset = "; charset=utf-8" if media_type.value.startswith("text/") else ""
+        headers = [
+            (b"etag", body.etag.encode()),
+            (b"cache-control", self._caching(_ASK_AGAIN)),
+            (b"vary", b"Accept, Accept-Encoding"),
+        ]
+        if is_known(self.headers.get("if-none-match"), body.etag):
+            await self._start(304, headers)
+            await self._end()
+            return
+        headers.append((b"content-type", f"{media_type.value}{charset}".encode()))
+        if body.encoding is not None:
+            headers.append((b"content-encoding", body.encoding.encode()))
+        await self._whole(200, body.data, headers)
+
+    async def blob(self, store: Store, sha256: Sha256, size: int) -> None:
+        """Answer with a file of the store, or a range of it, or that the client has it."""
+        etag = f'"{sha256}"'
+        headers = [
+            (b"etag", etag.encode()),
+            (b"cache-control", self._caching(_FOR_EVER)),
+            (b"accept-ranges", b"bytes"),
+        ]
+        if is_known(self.headers.get("if-none-match"), etag):
+            await self._start(304, headers)
+            await self._end()
+            return
+        asked = None if self.head else self.headers.get("range")  # RFC 9110, 14.2: a range is for GET
+        span = wanted_span(asked, self.headers.get("if-range"), etag=etag, size=size)
+        if span is not None and span.start >= span.end:
+            await self._whole(416, b"", [(b"content-range", f"bytes */{size}".encode())])
+            return
+        status, part = (200, Span(0, size)) if span is None else (206, span)
+        headers += [
+            (b"content-type", b"application/octet-stream"),
+            (b"content-length", str(part.end - part.start).encode()),
+            _NO_SNIFFING,
+        ]
+        if span is not None:
+            headers.append((b"content-range", f"bytes {part.start}-{part.end - 1}/{size}".encode()))
+        path = store.local_path(sha256) if self.pathsend and span is None else None
+        if self.head:
+            await self._start(status, headers)
+            await self._end()
+        elif path is not None:
+            await self._start(status, headers)
+            await self.send({"type": PATHSEND, "path": str(path)})
+        else:
+            await self._stream(status, headers, store.open_range(sha256, part.start, part.end))
+
+    async def _stream(self, status: int, headers: list[Header], pieces: Iterator[bytes]) -> None:
+        """Send what comes from the store. The first piece is there before the status is: a store can be down."""
+        piece = await asyncio.to_thread(next, pieces, None)
+        await self._start(status, headers)
+        while piece is not None:
+            await self.send({"type": "http.response.body", "body": piece, "more_body": True})
+            piece = await asyncio.to_thread(next, pieces, None)
+        await self._end()
+
+    async def _text(self, status: int, text: str, headers: Sequence[Header]) -> None:
+        plain = (b"content-type", b"text/plain; charset=utf-8")
+        await self._whole(status, f"{text}\n".encode(), [plain, (b"cache-control", b"no-store"), *headers])
+
+    async def _whole(self, status: int, body: bytes, headers: list[Header]) -> None:
+        length = (b"content-length", str(len(body)).encode())
+        await self._start(status, [*headers, length, _NO_SNIFFING])
+        await self.send({"type": "http.response.body", "body": b"" if self.head else body})
+
+    async def _start(self, status: int, headers: list[Header]) -> None:
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def _end(self) -> None:
+        await self.send({"type": "http.response.body", "body": b""})
+
+    def _caching(self, directive: str) -> bytes:
+        return f"{'public' if self.public else 'private'}, {directive}".encode()

@@ -1,0 +1,203 @@
+"""The index as an ASGI application: pages and files straight from here, all else by the routes of Starlette.
+
+    GET /simple/                     list of projects        PEP 503, 691
+    GET /simple/<project>/           a project's page
+    GET /files/<ab>/<sha256>/<name>  a file; + .metadata (PEP 658), + .provenance (PEP 740)
+
+Every route takes any spelling of a project's name, decides about access by the normalised one, and only then says
+what there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from wheelhouse.errors import IndexRefusesError, NotOnIndexError
+from wheelhouse.index.answers import PATHSEND, Reply
+from wheelhouse.index.auth import Gate
+from wheelhouse.index.catalog import Catalog
+from wheelhouse.index.model import FileName, parse_project
+from wheelhouse.index.negotiation import negotiate
+from wheelhouse.index.problems import NOT_FOUND, Problem, problem_of
+from wheelhouse.index.repository import Repository
+from wheelhouse.index.routes import make_routes
+from wheelhouse.index.scopes import Action
+from wheelhouse.index.site import Site, asker_of
+from wheelhouse.index.store import open_store
+from wheelhouse.index.tokens import TokenFile
+from wheelhouse.index.upload import Uploads
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from packaging.utils import NormalizedName
+
+    from wheelhouse.index.answers import Message, Receive, Scope, Send
+    from wheelhouse.index.auth import Asker
+    from wheelhouse.index.model import File, Sha256
+    from wheelhouse.index.settings import Settings
+
+LOG = logging.getLogger("wheelhouse.index")
+#: Clients of one kind send one header: looking at it once is enough.
+_wanted_form = lru_cache(maxsize=512)(negotiate)
+_METHODS = {"GET", "HEAD"}
+_SIMPLE, _FILES = "/simple", "/files/"
+_FILE_PARTS = 3
+_NOT_ACCEPTABLE = Problem(
+    status=406,
+    text="a page is to be had as application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html or text/html",
+)
+_NO_METHOD = Problem(status=405, text="this can only be read", headers={"Allow": "GET, HEAD"})
+
+
+def make_app(settings: Settings) -> IndexApp:
+    """Open the store and put the application together. Raises UsageError, StoreUnavailableError."""
+    store = open_store(settings.store)
+    return IndexApp(
+        site=Site(
+            catalog=Catalog(store=store),
+            gate=Gate(rules=settings.access, tokens=TokenFile(settings.tokens)),
+            uploads=Uploads(repository=Repository(store=store), limit=settings.max_upload, bounds=settings.bounds),
+        )
+    )
+
+
+class IndexApp:
+    """The application. Holds nothing that another process would have to know."""
+
+    def __init__(self, *, site: Site) -> None:
+        self._site = site
+        self._routes = make_routes(site)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._routes(scope, receive, send)
+            return
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        answer = self._direct(path)
+        if answer is None:
+            await self._routes(scope, receive, send)
+            return
+        asker = asker_of(scope)
+        sent = _Sent(send)
+        reply = Reply(
+            send=sent,
+            headers=asker.headers,
+            head=scope["method"] == "HEAD",
+            public=self._site.gate.rules.anonymous_read,
+            pathsend=PATHSEND in (scope.get("extensions") or {}),
+        )
+        if scope["method"] not in _METHODS:
+            await reply.problem(_NO_METHOD)
+            return
+        try:
+            await answer(path, scope, asker, reply)
+        except Exception as error:
+            problem = problem_of(error)
+            if problem.ours:
+                LOG.exception("%s %s", scope["method"], path)
+            if sent.started:
+                raise
+            await reply.problem(problem)
+
+    def _direct(self, path: str) -> Callable[[str, Scope, Asker, Reply], Awaitable[None]] | None:
+        if path == _SIMPLE or path.startswith(f"{_SIMPLE}/"):
+            return self._page
+        return self._file if path.startswith(_FILES) else None
+
+    async def _page(self, path: str, scope: Scope, asker: Asker, reply: Reply) -> None:
+        """Answer with a page of the Simple API."""
+        query: str = scope.get("query_string", b"").decode("latin-1")
+        name = path[len(_SIMPLE) + 1 :]
+        if not name:
+            if path == _SIMPLE:
+                await reply.moved(_with_query("simple/", query))
+                return
+            project = None
+        elif "/" in name.removesuffix("/"):
+            await reply.problem(NOT_FOUND)
+            return
+        else:
+            project = _project_of(name.removesuffix("/"))
+            if name != f"{project}/":
+                self._site.authorize(asker, Action.READ, project)
+                up = "../" if name.endswith("/") else ""
+                await reply.moved(_with_query(f"{up}{project}/", query))
+                return
+        entry = await self._site.readable(asker, project)
+        wanted = parse_qs(query).get("format", [None])[0] if query else None
+        media_type = _wanted_form(asker.headers.get("accept"), wanted)
+        if media_type is None:
+            await reply.problem(_NOT_ACCEPTABLE)
+            return
+        await reply.page(entry.pages.of(media_type), media_type)
+
+    async def _file(self, path: str, scope: Scope, asker: Asker, reply: Reply) -> None:  # noqa: ARG002 - as _page
+        """Answer with a file that a project's manifest lists: knowing a hash alone opens nothing."""
+        parts = path.removeprefix(_FILES).split("/")
+        if len(parts) != _FILE_PARTS:
+            await reply.problem(NOT_FOUND)
+            return
+        shelf, sha256, filename = parts
+        name, suffix = _split(filename)
+        entry = await self._site.readable(asker, _project_of_file(name))
+        file = entry.files.get(name)
+        if file is None or file.sha256 != sha256 or shelf != sha256[:2]:
+            raise NotOnIndexError(f"there is no file {name} of this hash")
+        store = self._site.catalog.store
+        if not suffix:
+            await reply.blob(store, file.sha256, file.size)
+            return
+        beside = _beside(file, suffix)
+        blob = await asyncio.to_thread(store.find_blob, beside)
+        if blob is None:
+            raise NotOnIndexError(f"there is no {filename}")
+        await reply.blob(store, beside, blob.size)
+
+
+class _Sent:
+    """Passes messages on, and remembers whether the answer has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        self.started = True
+        await self._send(message)
+
+
+def _project_of(text: str) -> NormalizedName:
+    try:
+        return parse_project(text)
+    except IndexRefusesError as error:
+        raise NotOnIndexError(error.message) from error
+
+
+def _project_of_file(filename: str) -> NormalizedName:
+    try:
+        return FileName.parse(filename).project
+    except IndexRefusesError as error:
+        raise NotOnIndexError(error.message) from error
+
+
+def _split(filename: str) -> tuple[str, str]:
+    """Return the file that a name belongs to, and what of it is meant: `.metadata`, `.provenance` or itself."""
+    stem, dot, last = filename.rpartition(".")
+    return (stem, last) if dot and last in {"metadata", "provenance"} else (filename, "")
+
+
+def _beside(file: File, suffix: str) -> Sha256:
+    digest = file.core_metadata if suffix == "metadata" else file.provenance
+    if digest is None:
+        raise NotOnIndexError(f"{file.filename} has no {suffix}")
+    return digest
+
+
+def _with_query(location: str, query: str) -> str:
+    return f"{location}?{query}" if query else location

@@ -1,0 +1,191 @@
+"""A request's credentials in, a decision out: allowed, 401 (who are you?), 403 (not you) or 429 (too many wrong tries).
+
+Decisions never look at whether a project exists: what may not be read looks the same whether it is there or not.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+from collections import OrderedDict, deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from wheelhouse.index.scopes import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from packaging.utils import NormalizedName
+
+    from wheelhouse.index.tokens import Token, TokenFile
+
+#: The user name that stands for "the password is a token", as for twine, pip and uv.
+TOKEN_USER = "__token__"  # noqa: S105 - a user name
+#: Headers by which a proxy says that somebody else is asking.
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "x-forwarded-host")
+_LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Who asks, as far as a request says it."""
+
+    address: str
+    """Of the other end of the connection; empty where it is not known."""
+    headers: Mapping[str, str]
+    """By names in lower case."""
+
+    @property
+    def local(self) -> bool:
+        """Say whether it is a program on this machine, speaking for itself.
+
+        Not one behind a proxy, and not a web page that made a browser ask (DNS rebinding: the Host is another's).
+        """
+        if any(name in self.headers for name in _FORWARDED):
+            return False
+        host = self.headers.get("host", "")
+        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+        return name.lower() in _LOCAL_NAMES and _is_loopback(self.address)
+
+
+@lru_cache(maxsize=512)
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denied:
+    """Why a request is refused."""
+
+    status: int
+    message: str
+    retry_after: int | None = None
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessRules:
+    """What needs no token. Programs on this machine may be trusted further than others."""
+
+    anonymous_read: bool = False
+    """Anybody may read."""
+    anonymous_local_read: bool = True
+    """Programs on this machine may read."""
+    anonymous_local_upload: bool = False
+    """Programs on this machine may upload."""
+
+    def open_to(self, asker: Asker, action: Action) -> bool:
+        """Say whether an action needs no token."""
+        if action is Action.READ:
+            return self.anonymous_read or (self.anonymous_local_read and asker.local)
+        return self.anonymous_local_upload and asker.local
+
+
+@dataclass(slots=True, kw_only=True)
+class FailureLimit:
+    """Counts wrong tries by key, within a window; the oldest keys are forgotten."""
+
+    most: int = 10
+    window: timedelta = timedelta(minutes=1)
+    keys: int = 10_000
+    _failures: OrderedDict[str, deque[datetime]] = field(default_factory=OrderedDict, init=False)
+
+    def wait(self, key: str, now: datetime) -> int | None:
+        """Return the seconds until the next try is allowed; None: now."""
+        failures = self._failures.get(key)
+        while failures and now - failures[0] >= self.window:
+            failures.popleft()
+        if failures is None or len(failures) < self.most:
+            return None
+        return max(1, round((failures[0] + self.window - now).total_seconds()))
+
+    def add(self, key: str, now: datetime) -> None:
+        """Count a wrong try."""
+        self._failures.setdefault(key, deque(maxlen=self.most)).append(now)
+        self._failures.move_to_end(key)
+        while len(self._failures) > self.keys:
+            self._failures.popitem(last=False)
+
+
+def utc_now() -> datetime:
+    """Return the time, UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Decides on requests."""
+
+    rules: AccessRules
+    tokens: TokenFile
+    failures: FailureLimit = field(default_factory=FailureLimit)
+    clock: Callable[[], datetime] = utc_now
+
+    def check(self, asker: Asker, action: Action, project: NormalizedName | None) -> Denied | None:
+        """Decide whether the asker may do this to a project; None: yes. No project: the list of all."""
+        found = self._token_for(asker, action)
+        if isinstance(found, Denied) or found is None:
+            return found
+        if not found.allows(action, project):
+            return Denied(status=403, message=f"this token has no scope {action}:{project or '*'}")
+        return None
+
+    def check_any(self, asker: Asker, action: Action) -> Denied | None:
+        """Decide whether the asker may do this to any project at all."""
+        found = self._token_for(asker, action)
+        return found if isinstance(found, Denied) else None
+
+    def _token_for(self, asker: Asker, action: Action) -> Token | Denied | None:
+        """Return the token whose scopes decide; None: no token is needed."""
+        found = self.identify(asker)
+        if isinstance(found, Denied):
+            return found
+        if self.rules.open_to(asker, action):
+            return None
+        if found is None:
+            return Denied(status=401, message=f"a token is needed: user name {TOKEN_USER}, the token as password")
+        return found
+
+    def identify(self, asker: Asker) -> Token | Denied | None:
+        """Return the asker's token; None where none was sent. A wrong one is refused even where none is needed."""
+        authorization = asker.headers.get("authorization")
+        if authorization is None:
+            return None
+        text = _token_text(authorization)
+        if text is None:
+            return Denied(status=401, message=f"the user name has to be {TOKEN_USER}, and the password a token")
+        now = self.clock()
+        token = self.tokens.find(text, now=now)
+        # A known token has a count of its own: a neighbour's wrong tries do not lock its holder out.
+        key = f"{asker.address} {self.tokens.knows(text) or ''}"
+        wait = self.failures.wait(key, now)
+        if wait is not None:
+            return Denied(status=429, message="too many wrong tokens", retry_after=wait)
+        if token is None:
+            self.failures.add(key, now)
+            return Denied(status=401, message="there is no such token, or its time is over")
+        with suppress(OSError):  # a full or read-only disk keeps nobody out
+            self.tokens.mark_used(token, now=now)
+        return token
+
+
+def _token_text(authorization: str) -> str | None:
+    """Return the token in an Authorization header; None where there is none in it."""
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return credentials.strip()
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user, _, password = base64.b64decode(credentials.strip(), validate=True).decode("utf-8").partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return password if user == TOKEN_USER else None

@@ -1,0 +1,140 @@
+"""What a server remembers of projects: their manifests and rendered pages, for as long as they are true.
+
+A page is rendered once a change and answered from memory. Once a second at most the store is asked whether a project
+is as it was. While the store is down, what is remembered goes on being served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from wheelhouse.errors import StoreUnavailableError
+from wheelhouse.index.render import RELATIVE, render_project, render_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from packaging.utils import NormalizedName
+
+    from wheelhouse.index.model import File, Manifest
+    from wheelhouse.index.render import Links, Pages
+    from wheelhouse.index.store import Store
+
+MEBIBYTE = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One project, or the list of all."""
+
+    mark: object
+    """The store's; another one means that something has changed."""
+    manifest: Manifest | None
+    """None: this is the list of all projects."""
+    pages: Pages
+    files: Mapping[str, File]
+    """The files that may be had, by their names."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the pages in all their forms."""
+        pages = (self.pages.html, self.pages.json)
+        return sum(len(body.data) for page in pages for body in (page.identity, page.gzip, page.zstd))
+
+
+@dataclass(slots=True, kw_only=True)
+class Catalog:
+    """Entries by project; the least recently used go first when they take too much room."""
+
+    store: Store
+    links: Links = RELATIVE
+    fresh_for: float = 1.0
+    """Seconds."""
+    most_bytes: int = 64 * MEBIBYTE
+    clock: Callable[[], float] = time.monotonic
+    _entries: OrderedDict[NormalizedName | None, tuple[Entry, float]] = field(default_factory=OrderedDict, init=False)
+    _bytes: int = field(default=0, init=False)
+    _loading: dict[NormalizedName | None, asyncio.Task[Entry | None]] = field(default_factory=dict, init=False)
+
+    def remembered(self, project: NormalizedName | None) -> Entry | None:
+        """Return a project's entry if no question to the store is due; None as project: the list of all."""
+        known = self._entries.get(project)
+        if known is None or self.clock() - known[1] > self.fresh_for:
+            return None
+        self._entries.move_to_end(project)
+        return known[0]
+
+    async def find(self, project: NormalizedName | None) -> Entry | None:
+        """Return a project's entry; None: there is no such project. One question for any number of askers.
+
+        Raises StoreUnavailableError and StoreDamagedError.
+        """
+        entry = self.remembered(project)
+        if entry is not None:
+            return entry
+        task = self._loading.get(project)
+        if task is None:
+            task = asyncio.create_task(self._refresh(project))
+            self._loading[project] = task
+            task.add_done_callback(lambda done: self._loaded(project, done))
+        return await asyncio.shield(task)
+
+    def forget(self, project: NormalizedName) -> None:
+        """Ask the store the next time: the project has changed, and its sender is to see it at once."""
+        for key in (project, None):
+            self._drop(key)
+            self._loading.pop(key, None)
+
+    async def _refresh(self, project: NormalizedName | None) -> Entry | None:
+        known = self._entries.get(project)
+        asked = self.clock()
+        try:
+            entry = await asyncio.to_thread(self._load, project, known[0] if known else None)
+        except StoreUnavailableError:
+            if known is None:
+                raise
+            entry = known[0]
+        if self._loading.get(project) is asyncio.current_task():  # not forgotten while it was asked for
+            self._keep(project, entry, asked)
+        return entry
+
+    def _loaded(self, project: NormalizedName | None, task: asyncio.Task[Entry | None]) -> None:
+        if self._loading.get(project) is task:
+            del self._loading[project]
+        if not task.cancelled():
+            task.exception()  # whoever asked has been told; with nobody left it is nobody's
+
+    def _load(self, project: NormalizedName | None, known: Entry | None) -> Entry | None:
+        if project is None:
+            marks = self.store.projects()
+            if known is not None and known.mark == marks.keys():
+                return known
+            return Entry(mark=set(marks), manifest=None, pages=render_root(marks), files={})
+        mark = self.store.mark(project)
+        if mark is None:
+            return None
+        if known is not None and known.mark == mark:
+            return known
+        manifest = self.store.read_manifest(project)
+        if manifest is None:
+            return None
+        files = {file.filename: file for file in manifest.offered}
+        return Entry(mark=mark, manifest=manifest, pages=render_project(manifest, self.links), files=files)
+
+    def _keep(self, project: NormalizedName | None, entry: Entry | None, asked: float) -> None:
+        self._drop(project)
+        if entry is None:
+            return
+        self._entries[project] = (entry, asked)
+        self._bytes += entry.size
+        while self._bytes > self.most_bytes and len(self._entries) > 1:
+            self._drop(next(iter(self._entries)))
+
+    def _drop(self, project: NormalizedName | None) -> None:
+        known = self._entries.pop(project, None)
+        if known is not None:
+            self._bytes -= known[0].size

@@ -1,0 +1,191 @@
+"""The body of an upload in, its fields and one file on disk out: multipart/form-data as it streams in.
+
+Nothing is kept in memory but the fields, which are few and short. The file is hashed on its way to the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from python_multipart import MultipartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+
+from wheelhouse.errors import IndexRefusesError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from typing import BinaryIO
+
+#: The field that holds the file, in the upload API that twine speaks.
+CONTENT = "content"
+_BATCH = 256 * 1024
+_MOST_FIELDS = 2_000
+_FIELD_BYTES = 4 << 20
+"""Of all fields together: a description can be long, `Requires-Dist` can be many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """A form, read to its end."""
+
+    fields: Mapping[str, tuple[str, ...]]
+    filename: str
+    """As the client said it; nothing has looked at it yet."""
+    size: int
+    digests: Mapping[str, str]
+    """By the names that the fields of the upload API have: sha256, md5, blake2_256; hex."""
+
+    def first(self, name: str) -> str | None:
+        """Return a field's first value."""
+        return next(iter(self.fields.get(name, ())), None)
+
+
+async def read_form(body: AsyncIterator[bytes], *, content_type: str, file: BinaryIO, limit: int) -> Form:
+    """Read a form with one file in it, which is written to `file`.
+
+    Raises IndexRefusesError for what is no such form, and for a file of more than `limit` bytes.
+    """
+    kind, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary", b"")
+    if kind != b"multipart/form-data" or not boundary:
+        raise IndexRefusesError("an upload is multipart/form-data", hint="twine and `uv publish` send it so")
+    parts = _Parts(limit=limit)
+    try:
+        parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": parts.begin,
+                "on_header_field": parts.header_name,
+                "on_header_value": parts.header_value,
+                "on_header_end": parts.header_end,
+                "on_headers_finished": parts.headers_end,
+                "on_part_data": parts.data,
+                "on_part_end": parts.end,
+                "on_end": parts.finish,
+            },
+        )
+        async for chunk in body:
+            parser.write(chunk)
+            if len(parts.waiting) >= _BATCH:
+                await asyncio.to_thread(parts.write, file)
+        parser.finalize()
+    except FormParserError as error:
+        raise IndexRefusesError("the form is damaged: no multipart/form-data of this boundary") from error
+    if not parts.finished:
+        raise IndexRefusesError("the form breaks off before its end")
+    await asyncio.to_thread(parts.write, file)
+    return parts.form()
+
+
+class _Hash(Protocol):
+    """What all hashes of hashlib can do."""
+
+    def update(self, data: bytearray, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
+def _new_hashes() -> dict[str, _Hash]:
+    return {
+        "sha256": hashlib.sha256(),
+        "md5": hashlib.md5(usedforsecurity=False),
+        "blake2_256": hashlib.blake2b(digest_size=32),
+    }
+
+
+@dataclass(slots=True, kw_only=True)
+class _Parts:
+    """What the parser has told so far."""
+
+    limit: int
+    waiting: bytearray = field(default_factory=bytearray)
+    """Bytes of the file that are not on the disk yet."""
+    finished: bool = False
+    _fields: dict[str, list[str]] = field(default_factory=dict)
+    _filename: str | None = None
+    _size: int = 0
+    _field_bytes: int = 0
+    _name: str = ""
+    _value: bytearray = field(default_factory=bytearray)
+    _in_file: bool = False
+    _header: tuple[bytearray, bytearray] = field(default_factory=lambda: (bytearray(), bytearray()))
+    _disposition: bytes = b""
+    _hashes: dict[str, _Hash] = field(default_factory=_new_hashes)
+
+    def begin(self) -> None:
+        self._name, self._disposition, self._in_file = "", b"", False
+        self._value.clear()
+
+    def header_name(self, data: bytes, start: int, end: int) -> None:
+        self._header[0].extend(data[start:end])
+
+    def header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header[1].extend(data[start:end])
+
+    def header_end(self) -> None:
+        name, value = self._header
+        if name.lower() == b"content-disposition":
+            self._disposition = bytes(value)
+        name.clear()
+        value.clear()
+
+    def headers_end(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        self._name = _text(options.get(b"name", b""))
+        if not self._name:
+            raise IndexRefusesError("a part of the form has no name")
+        if self._name == CONTENT:
+            if self._filename is not None:
+                raise IndexRefusesError("the form holds more than one file")
+            self._filename, self._in_file = _text(options.get(b"filename", b"")), True
+
+    def data(self, data: bytes, start: int, end: int) -> None:
+        if self._in_file:
+            self._size += end - start
+            if self._size > self.limit:
+                raise IndexRefusesError(
+                    f"the file has more than {self.limit} bytes",
+                    hint="`serve.max-upload` in wheelhouse.toml sets the limit",
+                )
+            self.waiting += data[start:end]
+            return
+        self._field_bytes += end - start
+        if self._field_bytes > _FIELD_BYTES:
+            raise IndexRefusesError(f"the fields of the form have more than {_FIELD_BYTES} bytes")
+        self._value += data[start:end]
+
+    def end(self) -> None:
+        if self._in_file:
+            return
+        self._fields.setdefault(self._name, []).append(_text(bytes(self._value)))
+        if sum(map(len, self._fields.values())) > _MOST_FIELDS:
+            raise IndexRefusesError(f"the form has more than {_MOST_FIELDS} fields")
+
+    def finish(self) -> None:
+        self.finished = True
+
+    def write(self, file: BinaryIO) -> None:
+        file.write(self.waiting)
+        for digest in self._hashes.values():
+            digest.update(self.waiting)
+        self.waiting.clear()
+
+    def form(self) -> Form:
+        if self._filename is None:
+            raise IndexRefusesError(f"the form has no file: the field `{CONTENT}` is missing")
+        return Form(
+            fields={name: tuple(values) for name, values in self._fields.items()},
+            filename=self._filename,
+            size=self._size,
+            digests={name: digest.hexdigest() for name, digest in self._hashes.items()},
+        )
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise IndexRefusesError("the form is not in UTF-8") from None

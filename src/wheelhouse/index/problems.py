@@ -1,0 +1,79 @@
+"""An error in, the answer that a client gets out: a status and words, and never a path, an address or a traceback."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from wheelhouse.errors import (
+    FileExistsDifferentError,
+    IndexRefusesError,
+    NotOnIndexError,
+    StoreDamagedError,
+    StoreUnavailableError,
+    WheelhouseError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wheelhouse.index.auth import Denied
+
+#: Seconds until a store that is down is worth another try.
+RETRY_AFTER = 5
+#: The sender's own doing: these say what they are.
+_STATUS: Mapping[type[WheelhouseError], int] = {
+    NotOnIndexError: 404,
+    FileExistsDifferentError: 409,
+    IndexRefusesError: 400,
+}
+
+
+class DeniedError(Exception):
+    """A request may not be; the answer says why."""
+
+    def __init__(self, denied: Denied) -> None:
+        super().__init__(denied.message)
+        self.denied = denied
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What a client is told."""
+
+    status: int
+    text: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ours(self) -> bool:
+        """Say whether the log has to tell more than the client is told."""
+        return self.status >= 500  # noqa: PLR2004 - RFC 9110, 15.6: server errors
+
+
+NOT_FOUND = Problem(status=404, text="there is nothing here")
+
+
+def problem_of(error: Exception) -> Problem:
+    """Say what a client is told of an error."""
+    if isinstance(error, DeniedError):
+        return _denied(error.denied)
+    for kind, status in _STATUS.items():
+        if isinstance(error, kind):
+            hint = f"\nhint: {error.hint}" if error.hint else ""
+            return Problem(status=status, text=f"{error.message}{hint}")
+    if isinstance(error, StoreUnavailableError | OSError):
+        later = {"Retry-After": str(RETRY_AFTER)}
+        return Problem(status=503, text="the store of this index is unavailable: try again later", headers=later)
+    if isinstance(error, StoreDamagedError):
+        return Problem(status=500, text="the store of this index is damaged: tell those who run it")
+    return Problem(status=500, text="something went wrong here: the log of the server says what")
+
+
+def _denied(denied: Denied) -> Problem:
+    headers = {}
+    if denied.status == 401:  # noqa: PLR2004 - RFC 9110, 15.5.2: has to name the scheme
+        headers["WWW-Authenticate"] = 'Basic realm="wheelhouse", charset="UTF-8"'
+    if denied.retry_after is not None:
+        headers["Retry-After"] = str(denied.retry_after)
+    return Problem(status=denied.status, text=denied.message, headers=headers)

@@ -1,0 +1,263 @@
+"""What can be done to an index: files added, yanked and deleted, each change one swap of one manifest.
+
+Every operation can be repeated: done twice it is done once. Two writers of one project never undo each other's work,
+because each begins again from what the other wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeAlias
+
+from wheelhouse.errors import FileExistsDifferentError, IndexRefusesError, NotOnIndexError, StoreUnavailableError
+from wheelhouse.index.model import File, FileName, Manifest, Policy, Sha256, Status, in_order, parse_version
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from packaging.utils import NormalizedName
+
+    from wheelhouse.index.store import Store
+
+_TRIES = 60
+_LONGEST_PAUSE = 0.5
+"""Seconds."""
+_CLOSED: Mapping[Status, str] = {"archived": "is archived", "quarantined": "is in quarantine"}
+"""PEP 792: projects in these states take no files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFile:
+    """A file on its way into the index: what its upload said and its bytes confirmed."""
+
+    name: FileName
+    sha256: Sha256
+    size: int
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    """Further ones by hashlib's name."""
+    requires_python: str | None = None
+    metadata: bytes | None = None
+    """The METADATA file as it is inside a wheel (PEP 658)."""
+    provenance: bytes | None = None
+    """The provenance object (PEP 740)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """The file is new, and published now."""
+
+    file: File
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SameBytes:
+    """The file was published before with the same bytes; nothing has changed."""
+
+    file: File
+
+
+Outcome: TypeAlias = Added | SameBytes
+_Change: TypeAlias = Callable[[Manifest | None], Manifest | None]
+
+
+def _now() -> datetime:
+    return datetime.now(tz=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """The operations of an index over its store."""
+
+    store: Store
+    now: Callable[[], datetime] = _now
+    pause: Callable[[float], None] = time.sleep
+
+    def projects(self) -> list[NormalizedName]:
+        """Return the names of all projects, in order."""
+        return sorted(self.store.projects())
+
+    def project(self, name: NormalizedName) -> Manifest:
+        """Return a project's manifest. Raises NotOnIndexError."""
+        manifest = self.store.read_manifest(name)
+        if manifest is None:
+            raise NotOnIndexError(f"no project {name}", hint="a project is there once a file of it is uploaded")
+        return manifest
+
+    def add_file(self, new: NewFile, source: Path, *, policy: Policy = "private") -> Outcome:
+        """Publish one file; `policy` is that of a project which begins with it.
+
+        Raises FileExistsDifferentError where the name is taken by other bytes, else IndexRefusesError,
+        StoreUnavailableError.
+        """
+        return self.add_files([(new, source)], policy=policy)[0]
+
+    def add_files(self, arrivals: Sequence[tuple[NewFile, Path]], *, policy: Policy = "private") -> list[Outcome]:
+        """Publish files of one project: all of them appear at once, or none.
+
+        Bytes and metadata are in the store before the manifest that names them.
+        """
+        if not arrivals:
+            return []
+        projects = {new.name.project for new, _ in arrivals}
+        if len(projects) > 1:
+            raise IndexRefusesError(f"files of several projects cannot appear at once: {', '.join(sorted(projects))}")
+        if len({new.name.place for new, _ in arrivals}) < len(arrivals):
+            raise IndexRefusesError("a file appears twice in one release")
+        project = projects.pop()
+        self._judge_all(self.store.read_manifest(project), [new for new, _ in arrivals])  # before any byte is kept
+        published = [self._keep(new, source) for new, source in arrivals]
+        outcomes: list[Outcome] = []
+
+        def add(manifest: Manifest | None) -> Manifest | None:
+            known = self._judge_all(manifest, [new for new, _ in arrivals])
+            outcomes[:] = [
+                Added(file=file) if old is None else SameBytes(file=old)
+                for file, old in zip(published, known, strict=True)
+            ]
+            fresh = [outcome.file for outcome in outcomes if isinstance(outcome, Added)]
+            if not fresh:
+                return None
+            if manifest is None:
+                return Manifest(name=project, policy=policy, files=in_order(fresh))
+            return manifest.with_files([*manifest.files, *fresh])
+
+        self._change(project, add)
+        return outcomes
+
+    def yank(self, project: NormalizedName, filename: str, reason: str | None = None) -> File:
+        """Mark a file as yanked (PEP 592): installed only where exactly this version is pinned."""
+        return self._replace(project, filename, yanked=reason or True)
+
+    def unyank(self, project: NormalizedName, filename: str) -> File:
+        """Take a yank back."""
+        return self._replace(project, filename, yanked=False)
+
+    def delete(self, project: NormalizedName, filename: str) -> None:
+        """Take a file off the index. Its name is never given to other bytes; `gc` removes the bytes later."""
+
+        def remove(manifest: Manifest | None) -> Manifest | None:
+            file = _find(manifest, project, filename)
+            assert manifest is not None  # noqa: S101 - _find has raised
+            kept = [other for other in manifest.files if other is not file]
+            return manifest.with_files(kept).model_copy(
+                update={"deleted": {**manifest.deleted, file.filename: file.sha256}}
+            )
+
+        self._change(project, remove)
+
+    def set_policy(self, project: NormalizedName, policy: Policy) -> Manifest:
+        """Say what upstream is asked about a project; makes the project where there is none."""
+
+        def change(manifest: Manifest | None) -> Manifest | None:
+            if manifest is None:
+                return Manifest(name=project, policy=policy)
+            return None if manifest.policy == policy else manifest.changed(policy=policy)
+
+        return self._change(project, change)
+
+    def set_status(self, project: NormalizedName, status: Status, reason: str | None = None) -> Manifest:
+        """Set a project's status (PEP 792). Raises NotOnIndexError."""
+
+        def change(manifest: Manifest | None) -> Manifest | None:
+            if manifest is None:
+                raise NotOnIndexError(f"no project {project}")
+            if (manifest.status, manifest.status_reason) == (status, reason):
+                return None
+            return manifest.changed(status=status, status_reason=reason)
+
+        return self._change(project, change)
+
+    def _change(self, project: NormalizedName, change: _Change) -> Manifest:
+        """Read, change and swap until nobody was in between. `change` returns None where all is as it should be."""
+        for attempt in range(_TRIES):
+            before = self.store.read_manifest(project)
+            after = change(before)
+            if after is None:
+                assert before is not None  # noqa: S101 - what is not there cannot be as it should be
+                return before
+            if self.store.swap_manifest(after):
+                return after
+            self.pause(random.uniform(0, min(_LONGEST_PAUSE, 0.005 * 2**attempt)))  # noqa: S311 - only spreads writers
+        raise StoreUnavailableError(
+            f"{project} was changed by others {_TRIES} times while this change was tried",
+            where=self.store.address,
+            hint="try again",
+        )
+
+    def _keep(self, new: NewFile, source: Path) -> File:
+        self.store.put_file(source, new.sha256)
+        return File(
+            filename=new.name.filename,
+            version=str(new.name.version),
+            sha256=new.sha256,
+            size=new.size,
+            upload_time=self.now(),
+            hashes=dict(new.hashes),
+            requires_python=new.requires_python,
+            core_metadata=self._keep_bytes(new.metadata),
+            provenance=self._keep_bytes(new.provenance),
+        )
+
+    def _keep_bytes(self, data: bytes | None) -> Sha256 | None:
+        if data is None:
+            return None
+        digest = Sha256(hashlib.sha256(data).hexdigest())
+        self.store.put_bytes(data, digest)
+        return digest
+
+    @staticmethod
+    def _judge_all(manifest: Manifest | None, arrivals: Sequence[NewFile]) -> list[File | None]:
+        if manifest is not None and manifest.status in _CLOSED:
+            raise IndexRefusesError(
+                f"{manifest.name} {_CLOSED[manifest.status]} and takes no files", hint="set its status to active first"
+            )
+        return [None if manifest is None else _judge(manifest, new) for new in arrivals]
+
+    def _replace(self, project: NormalizedName, filename: str, **fields: object) -> File:
+        replaced: list[File] = []
+
+        def change(manifest: Manifest | None) -> Manifest | None:
+            old = _find(manifest, project, filename)
+            assert manifest is not None  # noqa: S101 - _find has raised
+            new = old.model_copy(update=fields)
+            replaced[:] = [new]
+            return None if new == old else manifest.with_files([new if f is old else f for f in manifest.files])
+
+        self._change(project, change)
+        return replaced[0]
+
+
+def _find(manifest: Manifest | None, project: NormalizedName, filename: str) -> File:
+    file = manifest.file(filename) if manifest else None
+    if file is None:
+        raise NotOnIndexError(f"no file {filename} of {project}")
+    return file
+
+
+def _judge(manifest: Manifest, new: NewFile) -> File | None:
+    """Return the published file that is the same as a new one; None: it may be added."""
+    for file in manifest.files:
+        same_version = parse_version(file.version) == new.name.version
+        if same_version and FileName.parse(file.filename).place == new.name.place:
+            if file.sha256 == new.sha256:
+                return file
+            raise _taken(new, f"{file.filename} is published with other bytes (sha256 {file.sha256})")
+    for filename, sha256 in manifest.deleted.items():
+        if FileName.parse(filename).place == new.name.place and sha256 != new.sha256:
+            raise _taken(new, f"{filename} was published with other bytes (sha256 {sha256}) and deleted")
+    return None
+
+
+def _taken(new: NewFile, message: str) -> FileExistsDifferentError:
+    if new.name.kind == "wheel":
+        raised = (new.name.build[0] if new.name.build else 0) + 1
+        hint = f"a published file never changes: set build-number = {raised} in the recipe, and build again"
+    else:
+        hint = "a published file never changes: release a new version"
+    return FileExistsDifferentError(message, hint=hint)

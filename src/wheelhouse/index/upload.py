@@ -1,0 +1,101 @@
+"""An upload as twine and `uv publish` send it in, a published file out (the legacy upload API: POST /legacy/).
+
+Streamed to the store's own disk and hashed on the way, looked into, published by one swap of the manifest. Whatever
+is refused leaves nothing behind. Attestations and signatures that come along are not verified here, and therefore not
+published either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from wheelhouse.errors import IndexRefusesError
+from wheelhouse.index.form import read_form
+from wheelhouse.index.model import FileName, parse_sha256
+from wheelhouse.index.repository import NewFile
+from wheelhouse.index.sdistfile import read_sdist
+from wheelhouse.index.wheelfile import read_wheel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from packaging.utils import NormalizedName
+
+    from wheelhouse.index.form import Form
+    from wheelhouse.index.repository import Outcome, Repository
+    from wheelhouse.index.wheelfile import Bounds
+
+#: The field `filetype` by kind of file.
+_FILE_TYPES = {"wheel": "bdist_wheel", "sdist": "sdist"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploads:
+    """Takes uploads for a repository."""
+
+    repository: Repository
+    limit: int
+    """Bytes of one file."""
+    bounds: Bounds
+
+    async def take(
+        self, body: AsyncIterator[bytes], *, content_type: str, authorize: Callable[[NormalizedName], None]
+    ) -> Outcome:
+        """Publish the file in the body of a request; `authorize` raises where its project is not the sender's.
+
+        Raises IndexRefusesError for what is not right with it, FileExistsDifferentError where its name is taken,
+        StoreUnavailableError.
+        """
+        with self.repository.store.scratch() as file:
+            form = await read_form(body, content_type=content_type, file=file, limit=self.limit)
+            file.flush()
+            name = FileName.parse(form.filename)
+            authorize(name.project)
+            _expect_claims(form, name)
+            return await asyncio.to_thread(self._publish, form, name, Path(file.name))
+
+    def _publish(self, form: Form, name: FileName, path: Path) -> Outcome:
+        read = read_wheel if name.kind == "wheel" else read_sdist
+        described = read(path, name, bounds=self.bounds)
+        new = NewFile(
+            name=name,
+            sha256=parse_sha256(form.digests["sha256"]),
+            size=form.size,
+            requires_python=described.requires_python,
+            metadata=described.metadata if name.kind == "wheel" else None,  # PEP 658 speaks of wheels
+        )
+        return self.repository.add_file(new, path)
+
+
+def _expect_claims(form: Form, name: FileName) -> None:
+    """Hold what the form says of the file against the file."""
+    if form.first(":action") != "file_upload" or form.first("protocol_version") not in {"1", None}:
+        raise IndexRefusesError("only `:action=file_upload` of protocol version 1 is spoken here")
+    for field, digest in form.digests.items():
+        claimed = form.first(f"{field}_digest")
+        if claimed and not hmac.compare_digest(claimed.lower().encode(), digest.encode()):
+            raise IndexRefusesError(
+                f"{name.filename}: its {field} is {digest}, the upload says {claimed[:64]}",
+                hint="the file was damaged on its way, or changed while it was sent: upload it again",
+            )
+    if form.first("filetype") not in {_FILE_TYPES[name.kind], None}:
+        raise IndexRefusesError(f"{name.filename} is not of the type {form.first('filetype')}")
+    project, version = form.first("name"), form.first("version")
+    if project is None or canonicalize_name(project) != name.project:
+        raise IndexRefusesError(f"{name.filename} is not a file of the project {project!r}")
+    if version is None or not _same(version, name.version):
+        raise IndexRefusesError(f"{name.filename} is not of version {version!r}")
+
+
+def _same(text: str, version: Version) -> bool:
+    try:
+        return Version(text) == version
+    except InvalidVersion:
+        return False

@@ -1,0 +1,46 @@
+"""Paths in; wheels without findings of severity error out, all of them or an error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wheelhouse.check import examine
+from wheelhouse.errors import CheckError, UsageError
+from wheelhouse.finding import errors
+from wheelhouse.wheel import WheelName, sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publishable:
+    """A wheel that passed its checks. Only `prepare` makes one."""
+
+    path: Path
+    name: WheelName
+    sha256: str
+    """Of the bytes that were checked: no others are sent."""
+
+
+def prepare(paths: Iterable[Path]) -> list[Publishable]:
+    """Check wheels before any of them is sent.
+
+    Raises CheckError with every error of every wheel, InvalidWheelError, and UsageError where two files have one name.
+    """
+    wheels: dict[str, Publishable] = {}
+    wrong: list[str] = []
+    for path in paths:
+        wheel = Publishable(path=path, name=WheelName.parse(path.name), sha256=sha256_of(path))
+        wrong += [f"  {path.name}: {finding}" for finding in errors(examine(path).findings)]
+        other = wheels.setdefault(path.name, wheel)
+        if other.sha256 != wheel.sha256:
+            raise UsageError(f"{other.path} and {path} have one name and different bytes", hint="publish one of them")
+    if wrong:
+        raise CheckError(
+            "\n".join(["nothing was published, because not all wheels passed their checks:", *wrong]),
+            hint="`wheelhouse check` tells more; docs/reference/findings.md explains the codes",
+        )
+    return list(wheels.values())

@@ -1,0 +1,161 @@
+"""A file in, an upload by twine out. Credentials come from where twine takes them.
+
+`TWINE_USERNAME` and `TWINE_PASSWORD`, `.pypirc`, a keyring; where there are none, the upload is anonymous.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import zipfile
+import zlib
+from contextlib import ExitStack
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import requests
+import rich
+from requests.adapters import HTTPAdapter
+from twine.exceptions import InvalidDistribution, NonInteractive, TwineException
+from twine.package import PackageFile
+from twine.settings import Settings
+
+from wheelhouse.errors import UsageError
+from wheelhouse.publish.reply import Reply, Verdict, read_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from twine.repository import Repository
+
+    from wheelhouse.publish.destination import Destination
+
+
+class TwineUploader:
+    """Sends files to one index, over one connection a thread. Used in a `with`."""
+
+    def __init__(self, destination: Destination, *, environment: Mapping[str, str], timeout: float) -> None:
+        """Find the credentials. `timeout`: seconds of silence after which the index counts as down.
+
+        Raises UsageError where they are incomplete or cannot be read.
+        """
+        self._settings = _settings(destination, environment)
+        self._timeout = timeout
+        self._here = threading.local()
+        self._lock = threading.Lock()
+        self._open = ExitStack()
+        rich.reconfigure(quiet=True)  # twine names each file on stdout, which is for data
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def upload(self, path: Path, *, name: str, sha256: str) -> Reply:
+        """Send a file under a name, if its bytes are those expected."""
+        with ExitStack() as stack:
+            if path.name != name:  # in the spool files are called by their sha256; twine goes by the name
+                named = Path(stack.enter_context(tempfile.TemporaryDirectory())) / name
+                named.symlink_to(path)
+                path = named
+            try:
+                package = PackageFile.from_filename(str(path), None)
+            except (InvalidDistribution, zipfile.BadZipFile, zlib.error, OSError) as error:
+                return Reply(verdict=Verdict.REFUSED, reason=f"twine cannot read it: {error}")
+            if package.sha2_digest != sha256:
+                return Reply(verdict=Verdict.REFUSED, reason="its bytes are no longer those that were checked")
+            return self._send(package)
+
+    def _send(self, package: PackageFile) -> Reply:
+        try:
+            response = self._repository().upload(package)
+        except _ServerError as error:
+            return read_reply(error.response)
+        except requests.exceptions.SSLError as error:
+            return Reply(verdict=Verdict.DENIED, reason=f"no trust in the index's certificate: {_deepest(error)}")
+        except requests.RequestException as error:
+            return Reply(verdict=Verdict.OUTAGE, reason=_deepest(error))
+        return read_reply(response)
+
+    def _repository(self) -> Repository:
+        """Return this thread's connection."""
+        repository: Repository | None = getattr(self._here, "repository", None)
+        if repository is None:
+            repository = self._settings.create_repository()
+            for scheme in ("http://", "https://"):
+                repository.session.mount(scheme, _Patience(self._timeout))
+            repository.session.hooks["response"].append(_stop_at_errors)
+            self._here.repository = repository
+            with self._lock:
+                self._open.callback(repository.close)
+        return repository
+
+
+class _Patience(HTTPAdapter):
+    """A connection that does not wait for ever, as twine's own does, and leaves retrying to us."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(max_retries=0)
+        self._seconds = seconds
+
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
+        options["timeout"] = (self._seconds, self._seconds)
+        return super().send(request, *arguments, **options)
+
+
+class _ServerError(Exception):
+    """The index answered 5xx."""
+
+    def __init__(self, response: requests.Response) -> None:
+        super().__init__(response.status_code)
+        self.response = response
+
+
+def _stop_at_errors(response: requests.Response, **_options: object) -> None:
+    """Raise for 5xx, or twine would send the whole file five times in a row."""
+    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise _ServerError(response)
+
+
+def _settings(destination: Destination, environment: Mapping[str, str]) -> Settings:
+    where: dict[str, Any] = {
+        "repository_name": destination.repository,
+        "repository_url": None if destination.repository else destination.url,
+        "cacert": environment.get("TWINE_CERT"),
+        "non_interactive": True,
+        "disable_progress_bar": True,
+    }
+    username, password = environment.get("TWINE_USERNAME"), environment.get("TWINE_PASSWORD")
+    try:
+        settings = Settings(**where, username=username, password=password)
+        settings.check_repository_url()
+        if _known(settings, "username") and _known(settings, "password"):
+            return settings
+        if username or password or _known(settings, "username"):
+            raise UsageError(
+                "the credentials for the index are incomplete",
+                hint="set TWINE_USERNAME and TWINE_PASSWORD (a token's user name is `__token__`), or use .pypirc",
+            )
+        return Settings(**where, username="", password="")
+    except TwineException as error:
+        raise UsageError(str(error).splitlines()[0], hint="see twine's documentation of .pypirc") from error
+
+
+def _known(settings: Settings, what: Literal["username", "password"]) -> bool:
+    """Say whether twine finds a part of the credentials somewhere."""
+    try:
+        return getattr(settings, what) is not None
+    except NonInteractive:
+        return False
+
+
+def _deepest(error: BaseException) -> str:
+    """Return the innermost cause of a network error: the outer ones repeat it in wrapping."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return str(error) or type(error).__name__

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from small_wheels import SmallWheel
+from wheelhouse.errors import CheckError, SpoolError, SpoolFullError, UsageError
+from wheelhouse.publish import Destination, Outcome, Publishable, Reply, Sender, Verdict, deliver, prepare, publish
+from wheelhouse.spool import Spool, State, fsck
+from wheelhouse.wheel import WheelName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HERE = Destination(url="https://index.example/legacy/", repository="inside")
+OK, DOWN = Reply(verdict=Verdict.DELIVERED), Reply(verdict=Verdict.OUTAGE, reason="503 not now")
+
+
+@dataclass
+class FakeUploader:
+    """Answers by filename; remembers what it was given."""
+
+    replies: dict[str, Reply] = field(default_factory=dict)
+    usual: Reply = OK
+    names: list[str] = field(default_factory=list)
+
+    def upload(self, path: Path, *, name: str, sha256: str) -> Reply:
+        assert path.is_file()
+        self.names.append(name)
+        return self.replies.get(name, self.usual)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    with Spool(tmp_path / "spool") as opened:
+        yield opened
+
+
+def wheel(folder: Path, name: str = "spam", version: str = "1.0") -> Publishable:
+    small = SmallWheel(name=name, version=version)
+    path = folder / small.filename
+    (made,) = prepare([path if path.exists() else small.write(folder)])
+    return made
+
+
+def sender(uploader: FakeUploader, spool: Spool | None, *, skip_existing: bool = False) -> Sender:
+    return Sender(destination=HERE, uploader=uploader, spool=spool, skip_existing=skip_existing)
+
+
+def names(spool: Spool) -> list[str]:
+    return [item.name for item in spool.items()]
+
+
+def test_prepare__error_in_one__lets_none_pass(tmp_path: Path) -> None:
+    good = SmallWheel().write(tmp_path)
+    bad = SmallWheel(name="eggs", metadata="Requires-Dist: ???\n").write(tmp_path)
+
+    with pytest.raises(CheckError, match=r"eggs-1.0-py3-none-any.whl: WH\d+ error"):
+        prepare([good, bad])
+
+
+def test_prepare__two_files_of_one_name(tmp_path: Path) -> None:
+    one = SmallWheel().write(tmp_path / "a")
+    other = SmallWheel(files={"spam/__init__.py": "ANSWER = 43\n"}).write(tmp_path / "b")
+
+    with pytest.raises(UsageError, match="have one name and different bytes"):
+        prepare([one, other])
+    assert len(prepare([one, one])) == 1
+
+
+def test_publish__index_up__leaves_nothing_in_the_spool(tmp_path: Path, spool: Spool) -> None:
+    wheels = [wheel(tmp_path), wheel(tmp_path, "eggs")]
+
+    sent = publish(sender(FakeUploader(), spool), wheels)
+
+    assert [(one.filename, one.outcome, one.trouble) for one in sent] == [
+        ("spam-1.0-py3-none-any.whl", Outcome.PUBLISHED, False),
+        ("eggs-1.0-py3-none-any.whl", Outcome.PUBLISHED, False),
+    ]
+    assert spool.items() == []
+
+
+def test_publish__index_down__spools_all_and_asks_once(tmp_path: Path, spool: Spool) -> None:
+    uploader = FakeUploader(usual=DOWN)
+    wheels = [wheel(tmp_path, name) for name in ("spam", "eggs", "ham")]
+
+    sent = publish(sender(uploader, spool), wheels, jobs=1)
+
+    assert len(uploader.names) == 1
+    assert {one.outcome for one in sent} == {Outcome.SPOOLED}
+    assert not any(one.trouble for one in sent)
+    assert [(item.name, item.order_key, item.verdict) for item in spool.items()] == [
+        (made.name.filename, made.name.project, "503 not now") for made in wheels
+    ]
+    assert {(item.target, item.fields["repository"]) for item in spool.items()} == {(HERE.url, "inside")}
+
+
+def test_publish__index_back__delivers_what_waited_first(tmp_path: Path, spool: Spool) -> None:
+    publish(sender(FakeUploader(usual=DOWN), spool), [wheel(tmp_path), wheel(tmp_path, version="1.1")], jobs=1)
+    uploader = FakeUploader()
+
+    sent = publish(sender(uploader, spool), [wheel(tmp_path, version="1.2"), wheel(tmp_path)])
+
+    assert uploader.names == [f"spam-{version}-py3-none-any.whl" for version in ("1.0", "1.1", "1.2")]
+    assert len(sent) == 3
+    assert {one.outcome for one in sent} == {Outcome.PUBLISHED}
+    assert spool.items() == []
+
+
+def test_publish__still_down__goes_behind_what_waits(tmp_path: Path, spool: Spool) -> None:
+    publish(sender(FakeUploader(usual=DOWN), spool), [wheel(tmp_path)])
+    uploader = FakeUploader(usual=DOWN)
+
+    publish(sender(uploader, spool), [wheel(tmp_path, version="1.1"), wheel(tmp_path, "eggs")], jobs=1)
+
+    assert uploader.names == ["spam-1.0-py3-none-any.whl"]
+    assert names(spool) == [
+        "spam-1.0-py3-none-any.whl",
+        "spam-1.1-py3-none-any.whl",
+        "eggs-1.0-py3-none-any.whl",
+    ]
+
+
+def test_publish__index_stumbles_over_one__others_go_on(tmp_path: Path, spool: Spool) -> None:
+    uploader = FakeUploader(replies={"spam-1.0-py3-none-any.whl": Reply(verdict=Verdict.FAILED, reason="500")})
+
+    sent = publish(sender(uploader, spool), [wheel(tmp_path), wheel(tmp_path, "eggs")], jobs=1)
+
+    assert [one.outcome for one in sent] == [Outcome.SPOOLED, Outcome.PUBLISHED]
+
+
+def test_publish__no_spool__is_unavailable(tmp_path: Path) -> None:
+    (sent,) = publish(sender(FakeUploader(usual=DOWN), None), [wheel(tmp_path)])
+
+    assert (sent.outcome, sent.reason, sent.trouble) == (Outcome.UNAVAILABLE, "503 not now", True)
+
+
+@pytest.mark.parametrize(("build", "next_number"), [("", 1), ("4-", 5)])
+def test_publish__name_taken__names_the_build_number_to_raise(
+    build: str, next_number: int, tmp_path: Path, spool: Spool
+) -> None:
+    name = WheelName.parse(f"spam-1.0-{build}py3-none-any.whl")
+    made = Publishable(path=wheel(tmp_path).path, name=name, sha256="0")
+    uploader = FakeUploader(usual=Reply(verdict=Verdict.EXISTS, reason="409 taken"))
+
+    (sent,) = publish(sender(uploader, spool), [made])
+
+    assert sent.outcome is Outcome.REFUSED
+    assert f"`build-number = {next_number}`" in (sent.hint or "")
+    assert spool.items() == []
+
+
+def test_publish__name_taken_and_that_is_fine(tmp_path: Path, spool: Spool) -> None:
+    uploader = FakeUploader(usual=Reply(verdict=Verdict.EXISTS))
+
+    (sent,) = publish(sender(uploader, spool, skip_existing=True), [wheel(tmp_path)])
+
+    assert (sent.outcome, sent.trouble) == (Outcome.PRESENT, False)
+
+
+def test_publish__denied__says_where_credentials_are(tmp_path: Path, spool: Spool) -> None:
+    (sent,) = publish(sender(FakeUploader(usual=Reply(verdict=Verdict.DENIED, reason="403")), spool), [wheel(tmp_path)])
+
+    assert sent.outcome is Outcome.REFUSED
+    assert "TWINE_PASSWORD" in (sent.hint or "")
+    assert spool.items() == []
+
+
+def test_publish__spool_full__says_so(tmp_path: Path) -> None:
+    with Spool(tmp_path / "spool", limit_bytes=10) as small, pytest.raises(SpoolFullError):
+        publish(sender(FakeUploader(usual=DOWN), small), [wheel(tmp_path)])
+
+
+def test_publish__written_over_after__what_was_accepted_stays(tmp_path: Path, spool: Spool) -> None:
+    made = wheel(tmp_path)
+    publish(sender(FakeUploader(usual=DOWN), spool), [made])
+
+    made.path.write_bytes(b"another build")
+
+    assert fsck(spool).sound
+
+
+def test_publish__written_over_before__is_not_accepted(tmp_path: Path, spool: Spool) -> None:
+    made = wheel(tmp_path)
+    made.path.write_bytes(b"never checked")
+
+    with pytest.raises(SpoolError, match="has changed"):
+        publish(sender(FakeUploader(usual=DOWN), spool), [made])
+    assert spool.items() == []
+
+
+def test_publish__set_aside_before_and_welcome_now__is_taken_out(tmp_path: Path, spool: Spool) -> None:
+    made = wheel(tmp_path)
+    publish(sender(FakeUploader(usual=DOWN), spool), [made])
+    deliver(sender(FakeUploader(usual=Reply(verdict=Verdict.REFUSED, reason="400 no")), spool))
+    assert [item.state for item in spool.items()] == [State.ASIDE]
+
+    publish(sender(FakeUploader(), spool), [made])
+
+    assert spool.items() == []
+
+
+def test_deliver__refused__is_set_aside_and_the_rest_goes_on(tmp_path: Path, spool: Spool) -> None:
+    publish(sender(FakeUploader(usual=DOWN), spool), [wheel(tmp_path), wheel(tmp_path, version="1.1")], jobs=1)
+    poison = Reply(verdict=Verdict.REFUSED, reason="400 it is no wheel")
+
+    delivered = deliver(sender(FakeUploader(replies={"spam-1.0-py3-none-any.whl": poison}), spool))
+
+    assert [one.outcome for one in delivered.sent] == [Outcome.REFUSED, Outcome.PUBLISHED]
+    (item,) = spool.items()
+    assert (item.state, item.verdict) == (State.ASIDE, "400 it is no wheel")
+
+
+def test_deliver__denied__keeps_the_item_and_stops(tmp_path: Path, spool: Spool) -> None:
+    publish(sender(FakeUploader(usual=DOWN), spool), [wheel(tmp_path), wheel(tmp_path, "eggs")])
+    uploader = FakeUploader(usual=Reply(verdict=Verdict.DENIED, reason="401"))
+
+    delivered = deliver(sender(uploader, spool), jobs=1)
+
+    assert [(one.outcome, one.trouble) for one in delivered.sent] == [(Outcome.SPOOLED, True)]
+    assert [item.state for item in spool.items()] == [State.WAITING, State.WAITING]
+
+
+def test_deliver__stumbles__tries_each_once(tmp_path: Path, spool: Spool) -> None:
+    publish(sender(FakeUploader(usual=DOWN), spool), [wheel(tmp_path), wheel(tmp_path, "eggs")])
+    uploader = FakeUploader(usual=Reply(verdict=Verdict.FAILED, reason="500"))
+
+    assert len(deliver(sender(uploader, spool)).sent) == 2
+    assert len(uploader.names) == 2
+
+
+def test_deliver__several_at_once__keeps_each_project_in_order(tmp_path: Path, spool: Spool) -> None:
+    wheels = [wheel(tmp_path, name, f"1.{number}") for number in range(6) for name in ("spam", "eggs", "ham")]
+    publish(sender(FakeUploader(usual=DOWN), spool), wheels, jobs=1)
+    uploader = FakeUploader()
+
+    sent = deliver(sender(uploader, spool), jobs=3).sent
+
+    assert len(sent) == len(wheels)
+    assert spool.items() == []
+    for name in ("spam", "eggs", "ham"):
+        assert [one for one in uploader.names if one.startswith(name)] == [
+            f"{name}-1.{number}-py3-none-any.whl" for number in range(6)
+        ]
