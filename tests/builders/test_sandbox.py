@@ -31,7 +31,7 @@ def test_build_environment__tools_of_other_environments_are_not_on_path(tmp_path
     venv = tmp_path / "venv"
     (venv / "bin").mkdir(parents=True)
     (venv / "pyvenv.cfg").touch()
-    path = os.pathsep.join([str(venv / "bin"), "/root/.pyenv/shims", "/usr/bin", "/usr/bin"])
+    path = os.pathsep.join([str(venv / "bin"), "/opt/pyenv/shims", "/usr/bin", "/usr/bin"])
 
     assert built(tmp_path, PATH=path)["PATH"] == f"/first{os.pathsep}/usr/bin"
 
