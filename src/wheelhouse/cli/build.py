@@ -15,7 +15,7 @@ from wheelhouse.cli.session import pass_session
 from wheelhouse.errors import CanceledError, JobsFailedError, MachineError, NotReproducibleError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import FrameType
 
     from wheelhouse.builders import Builder
@@ -36,6 +36,7 @@ Examples:
   wheelhouse build psycopg2==2.9.10 --python 3.13 --arch aarch64
   wheelhouse build --all --jobs 4                               # the whole registry; what is done is reused
   wheelhouse build markupsafe --verify                          # build again, and compare the bytes
+  wheelhouse build markupsafe --publish                         # and upload it, to [publish] url in wheelhouse.toml
 """
 )
 @selecting
@@ -43,6 +44,7 @@ Examples:
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="How many jobs at once. [default: processors, memory]")
 @click.option("--verify", is_flag=True, help="Build every job once more and require the same bytes.")
 @click.option("--upgrade-requirements", is_flag=True, help="Resolve build requirements anew.")
+@click.option("--publish", "publishing", is_flag=True, help="Upload what was built or reused, as `publish` does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records as JSON.")
 @pass_session
 def build(
@@ -53,6 +55,7 @@ def build(
     jobs: int | None,
     verify: bool,
     upgrade_requirements: bool,
+    publishing: bool,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -61,28 +64,55 @@ def build(
     One job is one recipe version for one build identifier. A job that fails costs itself and what depends on it; the
     others are finished. Run again, only what is left is done. Exit status 3 says that jobs failed.
     """
-    from wheelhouse.cli.display import Display, closing_table  # noqa: PLC0415 - start-up time
+    from wheelhouse.cli.display import closing_lines, closing_table  # noqa: PLC0415 - start-up time
     from wheelhouse.process import Processes  # noqa: PLC0415 - likewise
     from wheelhouse.results import Results  # noqa: PLC0415 - likewise
 
+    if publishing:
+        _refuse_to_publish_nowhere(session, as_json=as_json)
     selected = Selected(**options)
     processes = Processes()
     builders = make_builders(session, selected, processes)
     results = Results(session.workspace)
     plan = _only_jobs(plan_for(session, selected, builders=builders, results=results), job_ids)
     _refuse_what_is_impossible(plan, selected)
-    display = Display(session.talk)
-    run = _Run(
-        session=session, results=results, builders=builders, processes=processes, display=display, selected=selected
-    )
-    records = run.carry_out(plan, width=jobs, verify=verify, upgrade=upgrade_requirements)
+    run = _Run(session=session, results=results, builders=builders, processes=processes, selected=selected)
+    idle = not plan.having("build") and not verify and not upgrade_requirements
+    if idle:
+        records = {entry.job.id: run.reused(entry) for entry in plan.having("reuse")}
+    else:
+        records = run.carry_out(plan, width=jobs, verify=verify, upgrade=upgrade_requirements)
     if as_json:
         session.json([record.model_dump(mode="json") for record in records.values()])
-    closing_table(session.talk, plan, records)
+    if not idle:
+        closing_table(session.talk, plan, records)
+    elif not session.quiet:  # plainly: loading what draws tables would take as long as finding out that all is done
+        click.echo("\n".join(closing_lines(plan, records)), err=True)
+    if publishing:
+        _publish(session, records.values())
     failed = [record for record in records.values() if record.status == "failed"]
     if verify and any(record.cause and record.cause.kind == "not-reproducible" for record in failed):
         return NotReproducibleError.exit_code
     return JobsFailedError.exit_code if failed else 0
+
+
+def _refuse_to_publish_nowhere(session: Session, *, as_json: bool) -> None:
+    """Raise UsageError before anything is built, where it could not be published afterwards."""
+    from wheelhouse.publish import find_destination  # noqa: PLC0415 - start-up time
+
+    if as_json:
+        raise UsageError("--publish and --json do not go together", hint="call `wheelhouse publish --json` afterwards")
+    settings = session.workspace.config.publish
+    find_destination(index_url=None, repository=None, settings=settings, environment=os.environ)
+
+
+def _publish(session: Session, records: Iterable[Record]) -> None:
+    """Upload the wheels of these records. Raises PublishError, IndexUnavailableError."""
+    from wheelhouse.cli.publish import publish  # noqa: PLC0415 - start-up time
+
+    wheels = [session.workspace.dist / record.wheel.filename for record in records if record.wheel is not None]
+    if wheels:
+        click.get_current_context().invoke(publish, wheels=tuple(dict.fromkeys(wheels)))
 
 
 def _only_jobs(plan: Plan, ids: Sequence[str]) -> Plan:
@@ -122,25 +152,24 @@ class _Run:
     results: Results
     builders: Mapping[BuilderName, Builder]
     processes: Processes
-    display: Display
     selected: Selected
 
     def carry_out(self, plan: Plan, *, width: int | None, verify: bool, upgrade: bool) -> dict[str, Record]:
         """Build what is to be built; with `verify`, build it all once more."""
-        if not plan.having("build") and not verify and not upgrade:
-            return {entry.job.id: self._reused(entry) for entry in plan.entries if entry.action == "reuse"}
-        from wheelhouse.farm import local  # noqa: PLC0415 - start-up time
+        from wheelhouse.cli.display import Display  # noqa: PLC0415 - start-up time
+        from wheelhouse.farm import local  # noqa: PLC0415 - likewise
 
-        pipeline = self._pipeline(upgrade=upgrade)
+        display = Display(self.session.talk)
+        pipeline = self._pipeline(display, upgrade=upgrade)
         chosen = width or self.session.workspace.config.build.jobs or local.default_width(plan.entries)
 
         def finished(entry: Planned, record: Record) -> None:
-            self.display.ended(entry, record, self.results.log_path(entry.job.id))
+            display.ended(entry, record, self.results.log_path(entry.job.id))
 
-        with _stopping_on_signals(), self.display.following(plan):
+        with _stopping_on_signals(), display.following(plan):
             try:
                 records = local.run(
-                    plan, pipeline.run, width=chosen, processes=self.processes, reused=self._reused, finished=finished
+                    plan, pipeline.run, width=chosen, processes=self.processes, reused=self.reused, finished=finished
                 )
                 if verify:
                     records |= self._verify(plan, pipeline, records, chosen)
@@ -171,16 +200,17 @@ class _Run:
             same = "the same bytes again" if record.status == "built" else "OTHER BYTES"
             self.session.talk.print(f"verify {entry.job.id}: {same}", markup=False)
 
-        return local.run(again, worker, width=width, processes=self.processes, reused=self._reused, finished=finished)
+        return local.run(again, worker, width=width, processes=self.processes, reused=self.reused, finished=finished)
 
-    def _reused(self, entry: Planned) -> Record:
+    def reused(self, entry: Planned) -> Record:
+        """Return the record of a result that is there, and offer its wheel."""
         assert entry.key is not None  # noqa: S101 - only a known key is reused
         record = self.results.record(entry.key)
         assert record is not None  # noqa: S101 - the plan saw it
         self.results.offer(record)
         return record
 
-    def _pipeline(self, *, upgrade: bool) -> Pipeline:
+    def _pipeline(self, display: Display, *, upgrade: bool) -> Pipeline:
         from wheelhouse import diagnose  # noqa: PLC0415 - start-up time
         from wheelhouse.cli.trying import surroundings  # noqa: PLC0415 - likewise
         from wheelhouse.config import index_url  # noqa: PLC0415 - likewise
@@ -194,7 +224,7 @@ class _Run:
             surroundings=surroundings(workspace, self.processes),
             lookup=diagnose.machine_lookup(self.processes),
             processes=self.processes,
-            observer=self.display,
+            observer=display,
             index=lambda: index_url(workspace.config, os.environ),
             upgrade=upgrade,
             force=self.selected.force,
