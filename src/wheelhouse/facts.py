@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from wheelhouse.builders import Builder
     from wheelhouse.config import BuilderChoice as BuilderSetting
     from wheelhouse.config import Workspace
-    from wheelhouse.job import BuilderName, Job
+    from wheelhouse.job import BuilderName, Job, SourceSpec
     from wheelhouse.record import Record
     from wheelhouse.requirements import Lock
     from wheelhouse.results import Results
+    from wheelhouse.source import SourceFacts
 
 
 class KnownFacts:
@@ -39,6 +40,7 @@ class KnownFacts:
         self._builders = builders
         self._setting = setting
         self._index = index
+        self._sources: dict[str, SourceFacts | None] = {}
 
     def builder(self, job: Job) -> BuilderChoice | Unavailable:
         """Choose the builder: what was asked for, else containers where they can be had, else the host."""
@@ -59,7 +61,7 @@ class KnownFacts:
 
     def inputs(self, job: Job, builder: BuilderName, depends: Mapping[str, str]) -> Mapping[str, str] | None:
         """Return the job's inputs, where its source and its requirements have been seen before."""
-        facts = source.remembered_facts(job.source, cache=self._workspace.cache)
+        facts = self._source(job.source)
         wheels = self.wheels(depends)
         if facts is None or wheels is None:
             return None
@@ -72,6 +74,13 @@ class KnownFacts:
             machine=self._builders[builder].runs_on(job.target),
         )
         return None if lock is None else job_inputs(job, self._builders[builder], lock, depends)
+
+    def _source(self, spec: SourceSpec) -> SourceFacts | None:
+        """Return what is remembered of a source: looked up once for all targets of a version."""
+        digest = spec.digest
+        if digest not in self._sources:
+            self._sources[digest] = source.remembered_facts(spec, cache=self._workspace.cache)
+        return self._sources[digest]
 
     def wheels(self, depends: Mapping[str, str]) -> list[Path] | None:
         """Return the wheels of the jobs with these keys; None where one is not there."""

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheelhouse.record import FILE_NAME, LOG_NAME, Record, read_record, write_atomically
-from wheelhouse.seal import read_key
 from wheelhouse.wheel import sha256_of
 
 if TYPE_CHECKING:
@@ -39,6 +38,8 @@ class Results:
     def carried(self, key: str) -> Path | None:
         """Return the wheel in `dist/` that carries this key inside: what came without its record, from a CI run say."""
         wheels = sorted(self._workspace.dist.glob("*.whl"))
+        from wheelhouse.seal import read_key  # noqa: PLC0415 - only where a record was lost
+
         return next((path for path in wheels if read_key(path) == key), None)
 
     def record(self, key: str) -> Record | None:

@@ -111,9 +111,18 @@ def closing_table(console: Console, plan: Plan, records: Mapping[str, Record]) -
             mend = "\n".join(cause.mend) if cause else ""
             table.add_row(escape(record.job), escape(cause.message if cause else ""), escape(mend))
         console.print(table)
-    if impossible := len(plan.having("unavailable")):
-        console.print(f"[dim]{impossible} more cannot be built on this machine; `wheelhouse plan` says why[/]")
+    *remarks, last = closing_lines(plan, records)
+    for remark in remarks:
+        console.print(f"[dim]{remark}[/]")
+    console.print(f"[{'red' if failed else 'green'}]{last}[/]")
+
+
+def closing_lines(plan: Plan, records: Mapping[str, Record]) -> tuple[str, ...]:
+    """Return the last lines of a run: what could not be built here, and how many jobs came to what."""
+    rows = [(entry, records[entry.job.id]) for entry in plan.entries if entry.job.id in records]
+    failed = sum(1 for _, record in rows if record.status == "failed")
     reused = sum(1 for entry, record in rows if entry.action == "reuse" and record.status == "built")
-    built = len(rows) - reused - len(failed)
-    colour = "red" if failed else "green"
-    console.print(f"[{colour}]{built} built, {reused} reused, {len(failed)} failed[/]")
+    counts = f"{len(rows) - reused - failed} built, {reused} reused, {failed} failed"
+    impossible = len(plan.having("unavailable"))
+    remark = f"{impossible} more cannot be built on this machine; `wheelhouse plan` says why"
+    return (remark, counts) if impossible else (counts,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import tomllib
 from contextlib import suppress
@@ -94,16 +93,10 @@ def remember(facts: SourceFacts, *, digest: str, cache: Path) -> None:
 def recall(digest: str, *, cache: Path) -> SourceFacts | None:
     """Return the facts of a source that was seen before; None: it was not. Reads one small file."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        return _parsed(digest, cache)
+        table = json.loads(_place(digest, cache).read_bytes())
+        if table["format"] == _FORMAT:
+            return SourceFacts(requires=tuple(table["requires"]), backend=table["backend"], epoch=int(table["epoch"]))
     return None
-
-
-@functools.lru_cache(4096)  # a plan asks once for each of a recipe's targets; what is remembered never changes
-def _parsed(digest: str, cache: Path) -> SourceFacts:
-    table = json.loads(_place(digest, cache).read_bytes())
-    if table["format"] != _FORMAT:
-        raise ValueError(table["format"])
-    return SourceFacts(requires=tuple(table["requires"]), backend=table["backend"], epoch=int(table["epoch"]))
 
 
 def _place(digest: str, cache: Path) -> Path:
