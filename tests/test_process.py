@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-import signal
+import subprocess
 import sys
 import threading
 import time
@@ -99,13 +99,21 @@ def test_cancel__running__ends_it_and_refuses_more(tmp_path: Path) -> None:
         processes.run(["true"])
 
 
-def test_end_orphans__processes_of_a_killed_run__are_ended(tmp_path: Path) -> None:
-    pid = os.posix_spawn("/bin/sleep", ["sleep", "60"], {**os.environ, WORK_VARIABLE: os.fspath(tmp_path)}, setpgroup=0)
-    try:
-        # The new program's environment is to be seen only after its exec.
-        deadline = time.monotonic() + 5
-        while end_orphans(tmp_path) == 0:
-            assert time.monotonic() < deadline
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+@pytest.mark.parametrize("below", ["", "build"])
+def test_end_orphans__processes_of_a_killed_run__have_ended(tmp_path: Path, below: str) -> None:
+    named = {**os.environ, WORK_VARIABLE: os.fspath(tmp_path / below)}
+    pid = os.posix_spawn("/bin/sleep", ["sleep", "60"], named, setpgroup=0)
+    # The new program's environment is to be seen only after its exec.
+    deadline = time.monotonic() + 5
+    while end_orphans(tmp_path) == 0:
+        assert time.monotonic() < deadline
+    assert not psutil.pid_exists(pid)
+
+
+def test_end_orphans__processes_of_another_job__go_on(tmp_path: Path) -> None:
+    named = {**os.environ, WORK_VARIABLE: os.fspath(tmp_path / "job-2")}
+    with subprocess.Popen(["sleep", "60"], env=named) as other:
+        time.sleep(0.2)
+        assert end_orphans(tmp_path / "job") == 0
+        assert other.poll() is None
+        other.kill()

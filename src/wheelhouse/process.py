@@ -16,13 +16,15 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from wheelhouse.errors import BuildTimeoutError, CanceledError, MachineError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
+
+    import psutil
 
 #: Names the work directory that a process belongs to.
 WORK_VARIABLE = "WHEELHOUSE_WORK"
@@ -212,14 +214,29 @@ def end_group(leader: int, number: signal.Signals) -> None:
 
 
 def end_orphans(work: Path) -> int:
-    """Kill every process that carries `WHEELHOUSE_WORK=work`, as a killed run leaves them; return how many."""
+    """Kill every process whose `WHEELHOUSE_WORK` is `work` or in it, as a killed run leaves them; return how many.
+
+    They have ended when this returns: until then they could write into folders that are about to be removed.
+    """
     import psutil  # noqa: PLC0415 - only after a crash
 
-    wanted = os.fspath(work)
     ended = 0
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.pid != os.getpid() and process.environ().get(WORK_VARIABLE) == wanted:
+    while found := [process for process in psutil.process_iter() if _belongs(process, work)]:
+        for process in found:
+            with contextlib.suppress(psutil.Error):
                 process.kill()
-                ended += 1
+        ended += len(found)
+        _, left = psutil.wait_procs(found, timeout=GRACE)
+        if left:  # in the kernel's hands
+            break
     return ended
+
+
+def _belongs(process: psutil.Process, work: Path) -> bool:
+    import psutil  # noqa: PLC0415 - only after a crash
+
+    try:
+        named = process.environ().get(WORK_VARIABLE)
+    except psutil.Error:
+        return False
+    return process.pid != os.getpid() and named is not None and Path(named).is_relative_to(work)
