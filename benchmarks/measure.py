@@ -1,7 +1,8 @@
 """Commands in; wall and CPU seconds of whole process trees out, medians and ratios, side by side in one run.
 
-CPU is what the kernel accounts to the command and all its descendants (RUSAGE of waited children), so it is only complete for commands
-that wait for what they start; container engines do not, and are compared by wall time and by the machine's busy time.
+CPU is what the kernel accounts to the command and all its descendants (RUSAGE of waited children), so it is only
+complete for commands that wait for what they start; container engines do not, and are compared by wall time and by the
+machine's busy time.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,8 @@ class Run:
     """Seconds of user and system time of the command's process tree."""
     busy: float
     """Seconds that all processors of the machine were busy meanwhile: counts containers, and neighbours too."""
+    wheels: frozenset[str] = frozenset()
+    """Names of the wheels that the run left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +70,8 @@ def measure(contender: Contender) -> Run:
             if child.returncode != 0:
                 output.seek(0)
                 raise SystemExit(f"{contender.name} failed:\n{output.read().decode(errors='replace')[-4000:]}")
-    return Run(wall=wall, cpu=usage.ru_utime + usage.ru_stime, busy=busy)
+        wheels = frozenset(path.name for path in Path(folder).rglob("*.whl"))
+    return Run(wall=wall, cpu=usage.ru_utime + usage.ru_stime, busy=busy, wheels=wheels)
 
 
 def compare(title: str, contenders: Sequence[Contender], *, rounds: int = 3) -> dict[str, Run]:
@@ -85,7 +93,7 @@ def compare(title: str, contenders: Sequence[Contender], *, rounds: int = 3) -> 
     table = Table("", "wall s", "CPU s", "machine busy s", "wall ratio", "CPU ratio", title=title)
     for name, median in medians.items():
         table.add_row(
-            name,
+            escape(name),
             f"{median.wall:.2f}",
             f"{median.cpu:.2f}",
             f"{median.busy:.2f}",
@@ -94,5 +102,12 @@ def compare(title: str, contenders: Sequence[Contender], *, rounds: int = 3) -> 
         )
     console = Console()
     console.print(table)
-    console.print(f"medians of {rounds} runs in turn, {os.cpu_count()} processors, load before: {load:.1f}", highlight=False)
+    for name, found in runs.items():
+        if found[0].wheels:
+            console.print(
+                f"{name}: {', '.join(sorted(found[0].wheels))}", markup=False, highlight=False, soft_wrap=True
+            )
+    console.print(
+        f"medians of {rounds} runs in turn, {os.cpu_count()} processors, load before: {load:.1f}", highlight=False
+    )
     return medians
