@@ -22,7 +22,7 @@ FLOORS = (
     ("source", "requirements", "download"),
     ("check", "diagnose", "repair", "repair_process", "seal", "difference"),
     ("registry", "recipe_lint", "recipe_schema"),
-    ("job",),
+    ("job", "workplace"),
     ("recipe", "recipe_rules"),
     (
         "config",

@@ -5,15 +5,11 @@ One job's failure is a record with a cause, never an exception; only a stopped r
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-import tempfile
 import time
 import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheelhouse import check, requirements, seal, source, trial
@@ -23,12 +19,14 @@ from wheelhouse.difference import differences
 from wheelhouse.errors import BuildTimeoutError, CanceledError, MachineError, NotReproducibleError, WheelhouseError
 from wheelhouse.facts import job_inputs
 from wheelhouse.joblog import JobLog
-from wheelhouse.process import Failure, end_orphans
+from wheelhouse.process import Failure
 from wheelhouse.record import Cause, Record, WheelFile
 from wheelhouse.wheel import SealedWheel, sha256_of
+from wheelhouse.workplace import workplace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from wheelhouse.builders import Builder
     from wheelhouse.config import Workspace
@@ -41,10 +39,6 @@ if TYPE_CHECKING:
     from wheelhouse.results import Results
     from wheelhouse.source import SourceTree
     from wheelhouse.wheel import CheckedWheel
-
-#: Names the folder that builds run in: the same on every machine, so that paths in binaries are the same too.
-WORK_ROOT_VARIABLE = "WHEELHOUSE_WORK_ROOT"
-_PATH_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +96,7 @@ class _Attempt:
         """Return the record of the attempt."""
         results = self._pipeline.results
         try:
-            with self._workplace() as work:
+            with workplace(self._job, self._log) as work:
                 record = self._build(work, verify)
         except CanceledError:
             raise
@@ -299,49 +293,8 @@ class _Attempt:
         known = error if isinstance(error, WheelhouseError) else _as_known(error)
         return diagnose(read_log(self._log.path), job=self._job, error=known, lookup=self._pipeline.lookup)
 
-    @contextlib.contextmanager
-    def _workplace(self) -> Iterator[Path]:
-        """Give the job an empty folder, always at the same path for the same job, and nobody else in it."""
-        import filelock  # noqa: PLC0415 - only where something is built
-
-        root = work_root()
-        folder = root / _short_name(self._job)
-        with filelock.FileLock(root / f"{folder.name}.lock"):
-            if folder.exists():  # a run was killed here
-                ended = end_orphans(folder)
-                self._log.line(f"removing what a killed run left: {ended} processes, {folder}")
-                shutil.rmtree(folder)
-            folder.mkdir()
-            try:
-                yield folder
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-
 
 def _as_known(error: Exception) -> WheelhouseError:
     if isinstance(error, OSError):
         return MachineError(error.strerror or str(error), where=str(error.filename or "disk"))
     return WheelhouseError(f"{type(error).__name__}: {error}")
-
-
-def _short_name(job: Job) -> str:
-    """Return a name for the job's folder: short, for tools that know limits of paths, and the same on every machine."""
-    return build_key({"job": job.id, "source": job.source.digest})[:_PATH_DIGITS]
-
-
-def work_root() -> Path:
-    """Return the folder that builds run in, owned by this user and closed to others.
-
-    Raises MachineError where somebody else owns it.
-    """
-    chosen = os.environ.get(WORK_ROOT_VARIABLE)
-    root = Path(chosen) if chosen else Path(tempfile.gettempdir()) / f"wheelhouse-{os.getuid()}"
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = root.lstat()
-    if status.st_uid != os.getuid() or root.is_symlink():
-        raise MachineError(
-            "belongs to somebody else",
-            where=str(root),
-            hint=f"remove it, or set {WORK_ROOT_VARIABLE} to a folder of yours",
-        )
-    return root

@@ -67,6 +67,7 @@ def build(
     from wheelhouse.cli.display import closing_lines, closing_table  # noqa: PLC0415 - start-up time
     from wheelhouse.process import Processes  # noqa: PLC0415 - likewise
     from wheelhouse.results import Results  # noqa: PLC0415 - likewise
+    from wheelhouse.workplace import sweep  # noqa: PLC0415 - likewise
 
     if publishing:
         _refuse_to_publish_nowhere(session, as_json=as_json)
@@ -77,6 +78,7 @@ def build(
     plan = _only_jobs(plan_for(session, selected, builders=builders, results=results), job_ids)
     _refuse_what_is_impossible(plan, selected)
     run = _Run(session=session, results=results, builders=builders, processes=processes, selected=selected)
+    sweep()
     idle = not plan.having("build") and not verify and not upgrade_requirements
     if idle:
         records = {entry.job.id: run.reused(entry) for entry in plan.having("reuse")}

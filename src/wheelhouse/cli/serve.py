@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -72,6 +74,7 @@ def serve(
     logging.basicConfig(level=logging.WARNING if session.quiet else logging.INFO, format="%(asctime)s %(message)s")
     _greet(session, chosen, settings.store)
     asyncio.run(_run(app, chosen))
+    _leave()
 
 
 def _free_port(chosen: ServeSettings) -> int:
@@ -100,6 +103,17 @@ async def _run(app: IndexApp, chosen: ServeSettings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.stop)
     await server.serve()
+
+
+def _leave() -> NoReturn:
+    """End the process at once: granian's threads still reach for the interpreter, and abort it while it is torn down.
+
+    Every answer has been sent by now, and what was acknowledged is on disk.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _greet(session: Session, chosen: ServeSettings, store: str) -> None:
