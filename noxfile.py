@@ -47,9 +47,9 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run a benchmark beside its peers: `nox -s bench -- benchmarks/host_and_container.py`."""
-    session.install(".[zig,index]", *nox.project.dependency_groups(PROJECT, "bench"))
-    for script in session.posargs or ["benchmarks/nothing_to_do.py"]:
+    """Run a benchmark beside its peers: `nox -s bench -- benchmarks/three_pythons.py`."""
+    session.install(".[zig,index]")
+    for script in session.posargs or ["benchmarks/plan_thousand.py"]:
         session.run("python", script)
 
 
