@@ -82,6 +82,8 @@ class CibuildwheelBuilder:
         self._lock = threading.RLock()
         self._found: Engine | Unavailable | None = None
         self._answers: dict[tuple[BuildIdentifier, str], Image | Unavailable] = {}
+        self._known: dict[tuple[str, str], Image] = {}
+        """Images by reference and architecture: all Pythons of a platform have the same."""
         self._swept = False
 
     @property
@@ -183,7 +185,10 @@ class CibuildwheelBuilder:
 
     def _look_for_image(self, engine: Engine, target: BuildIdentifier, reference: str) -> Image | Unavailable:
         images = self._images(engine)
-        image = images.find(reference, target.arch)
+        known = (reference, target.arch)
+        if known not in self._known:
+            self._known[known] = images.find(reference, target.arch)
+        image = self._known[known]
         if not image.here and not self._pull:
             return Unavailable(
                 reason=f"the image {reference} is not on this machine",
