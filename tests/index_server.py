@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _START = 20.0
-_ADDRESS = re.compile(r"at (http://\S+)/simple/")
+_ADDRESS = re.compile(r"at (https?://\S+)/simple/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

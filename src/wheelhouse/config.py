@@ -103,6 +103,12 @@ class ServeSettings(Strict):
     """Who may read without a token; `local`: programs on this machine."""
     anonymous_upload: Literal["nobody", "local"] = "nobody"
     """Who may upload without a token."""
+    tls_cert: str = ""
+    """PEM file of the certificate and its chain, relative to this file; the index then speaks https."""
+    tls_key: str = ""
+    """PEM file of the certificate's key, without a password."""
+    grace: Duration = 30.0
+    """How long requests in flight are given when the server is told to stop."""
 
 
 class Config(Strict):

@@ -204,6 +204,20 @@ class SpoolFullError(SpoolError):
     summary = "the spool is full; what it did not take was not accepted"
 
 
+class CertificateError(WheelhouseError):
+    """The index cannot speak TLS with the certificate and the key that it was given."""
+
+    exit_code = 30
+    summary = "the TLS certificate or key of the index cannot be used"
+
+
+class ShelfFullError(WheelhouseError):
+    """The mirror's budget has no room for a file, even with everything evicted that may be."""
+
+    exit_code = 27
+    summary = "the mirror's disk budget is taken by what is kept on purpose"
+
+
 class CanceledError(WheelhouseError):
     """The run was stopped by Ctrl-C or SIGTERM."""
 

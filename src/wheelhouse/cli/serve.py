@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
-import signal
 import socket
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,8 +14,7 @@ from wheelhouse.errors import MachineError
 
 if TYPE_CHECKING:
     from wheelhouse.cli.session import Session
-    from wheelhouse.config import ServeSettings
-    from wheelhouse.index.app import IndexApp
+    from wheelhouse.index.serving import Listening
 
 _EVERYWHERE = {"0.0.0.0", "::", ""}  # noqa: S104 - what they mean is said to the user
 
@@ -30,6 +25,7 @@ Examples:
   wheelhouse serve
   wheelhouse serve --port 9000 --store /srv/wheels
   wheelhouse serve --host 0.0.0.0 --store s3://wheels/index
+  wheelhouse serve --host 0.0.0.0 --port 443 --tls-cert fullchain.pem --tls-key privkey.pem
 """
 )
 @click.option("--host", metavar="ADDRESS", envvar="WHEELHOUSE_HOST", help="Address to listen on. [default: 127.0.0.1]")
@@ -45,14 +41,30 @@ Examples:
     envvar="WHEELHOUSE_STORE",
     help="Where files are kept: a folder or s3://bucket/prefix. [default: .wheelhouse/index]",
 )
+@click.option(
+    "--tls-cert",
+    metavar="FILE",
+    envvar="WHEELHOUSE_TLS_CERT",
+    help="Speak https, with the certificate and its chain in this PEM file. SIGHUP reads it again.",
+)
+@click.option("--tls-key", metavar="FILE", envvar="WHEELHOUSE_TLS_KEY", help="The certificate's key, a PEM file.")
 @click.option("--allow-anonymous-upload", is_flag=True, help="Let programs on this machine upload without a token.")
 @pass_session
 def serve(
-    session: Session, /, *, host: str | None, port: int | None, store: str | None, allow_anonymous_upload: bool
+    session: Session,
+    /,
+    *,
+    host: str | None,
+    port: int | None,
+    store: str | None,
+    tls_cert: str | None,
+    tls_key: str | None,
+    allow_anonymous_upload: bool,
 ) -> None:
     """Serve a package index until Ctrl-C or SIGTERM. Uploads need a token: `wheelhouse token create`."""
     try:
         from wheelhouse.index.app import make_app  # noqa: PLC0415 - start-up time
+        from wheelhouse.index.serving import Listening, serve_until_stopped  # noqa: PLC0415 - likewise
         from wheelhouse.index.settings import Settings  # noqa: PLC0415 - likewise
     except ModuleNotFoundError as error:
         raise MachineError(
@@ -62,63 +74,30 @@ def serve(
     said = {
         "host": host,
         "port": port,
-        "store": str(Path(store).absolute()) if store is not None and "://" not in store else store,
+        "store": _absolute(store),
+        "tls_cert": _absolute(tls_cert),
+        "tls_key": _absolute(tls_key),
         "anonymous_upload": "local" if allow_anonymous_upload else None,
     }
     chosen = session.workspace.config.serve.model_copy(
         update={key: value for key, value in said.items() if value is not None}
     )
     settings = Settings.of(session.workspace, chosen)
-    chosen = chosen.model_copy(update={"port": _free_port(chosen)})
+    listening = Listening.of(chosen, base=session.workspace.state.parent)
     app = make_app(settings)
     logging.basicConfig(level=logging.WARNING if session.quiet else logging.INFO, format="%(asctime)s %(message)s")
-    _greet(session, chosen, settings.store)
-    asyncio.run(_run(app, chosen))
-    _leave()
+    _greet(session, listening, settings.store)
+    serve_until_stopped(app, listening)
 
 
-def _free_port(chosen: ServeSettings) -> int:
-    """Return the port, after a look whether it can be had: two servers could share one, and neither would notice."""
-    family = socket.AF_INET6 if ":" in chosen.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((chosen.host, chosen.port))
-        except OSError as error:
-            raise MachineError(
-                f"cannot listen on {chosen.host} port {chosen.port}: {error.strerror or error}",
-                hint="another program may be there: choose another with --port, or 0 for any that is free",
-            ) from error
-        return int(probe.getsockname()[1])
+def _absolute(place: str | None) -> str | None:
+    """Return a path from the command line as seen from where one is; an address stays as it is."""
+    return str(Path(place).absolute()) if place and "://" not in place else place
 
 
-async def _run(app: IndexApp, chosen: ServeSettings) -> None:
-    from granian.constants import Interfaces  # noqa: PLC0415 - start-up time
-    from granian.server.embed import Server  # noqa: PLC0415 - likewise
-
-    server = Server(
-        app, address=chosen.host, port=chosen.port, interface=Interfaces.ASGI, websockets=False, log_enabled=False
-    )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, server.stop)
-    await server.serve()
-
-
-def _leave() -> NoReturn:
-    """End the process at once: granian's threads still reach for the interpreter, and abort it while it is torn down.
-
-    Every answer has been sent by now, and what was acknowledged is on disk.
-    """
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
-
-
-def _greet(session: Session, chosen: ServeSettings, store: str) -> None:
-    host = socket.gethostname() if chosen.host in _EVERYWHERE else chosen.host
-    root = f"http://{f'[{host}]' if ':' in host else host}:{chosen.port}"
+def _greet(session: Session, listening: Listening, store: str) -> None:
+    host = socket.gethostname() if listening.host in _EVERYWHERE else listening.host
+    root = f"{listening.scheme}://{f'[{host}]' if ':' in host else host}:{listening.port}"
     session.talk.print(
         f"serving {store} at {root}/simple/\n"
         f"  pip install --index-url {root}/simple/ PACKAGE\n"

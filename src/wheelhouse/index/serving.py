@@ -1,0 +1,173 @@
+"""An application and where to listen in; requests answered until a signal says that it is enough.
+
+SIGTERM and SIGINT: nobody new is let in, who is being answered is answered to the end, for `grace` seconds at most; the
+second one ends everything at once. SIGHUP: the certificate is read again, and no connection is cut for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import ssl
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from wheelhouse.errors import CertificateError, MachineError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from wheelhouse.config import ServeSettings
+
+LOG = logging.getLogger("wheelhouse.index")
+_STOPPED_BY = 128
+"""What shells add to the number of a signal that ended a program."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """A certificate with its chain, and its key, as PEM files."""
+
+    certificate: Path
+    key: Path
+
+    def check(self) -> None:
+        """Raise CertificateError where the two cannot be used."""
+
+        def no_password() -> NoReturn:
+            raise CertificateError(
+                "the key has a password", where=str(self.key), hint="a server has nobody to ask: take the password off"
+            )
+
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+                self.certificate, self.key, password=no_password
+            )
+        except FileNotFoundError as error:
+            missing = self.key if self.certificate.is_file() else self.certificate
+            raise CertificateError("there is no such file", where=str(missing), hint=_PEM) from error
+        except ssl.SSLError as error:
+            both = f"{self.certificate}, {self.key}"
+            reason = (error.reason or str(error)).lower().replace("_", " ")
+            raise CertificateError(f"not a certificate and its key: {reason}", where=both, hint=_PEM) from error
+        except OSError as error:
+            raise CertificateError(
+                error.strerror or str(error), where=f"{self.certificate}, {self.key}", hint=_PEM
+            ) from error
+
+
+_PEM = "tls-cert is a PEM file with the certificate and its chain, tls-key one with the key that belongs to it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """Where to take connections, and how to let go of them."""
+
+    host: str
+    port: int
+    tls: Tls | None
+    grace: float
+    """Seconds that requests in flight are given at the end."""
+
+    @classmethod
+    def of(cls, serve: ServeSettings, base: Path) -> Listening:
+        """Take the settings; paths are relative to `base`. Raises UsageError, CertificateError, MachineError."""
+        if bool(serve.tls_cert) != bool(serve.tls_key):
+            lacking = "tls-key" if serve.tls_cert else "tls-cert"
+            raise UsageError(f"{lacking} is missing: a certificate and its key go together", where="serve")
+        tls = Tls(certificate=base / serve.tls_cert, key=base / serve.tls_key) if serve.tls_cert else None
+        if tls is not None:
+            tls.check()
+        return cls(host=serve.host, port=_free_port(serve.host, serve.port), tls=tls, grace=serve.grace)
+
+    @property
+    def scheme(self) -> str:
+        """`https` or `http`."""
+        return "https" if self.tls else "http"
+
+
+def _free_port(host: str, port: int) -> int:
+    """Return the port, after a look whether it can be had: two servers could share one, and neither would notice."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise MachineError(
+                f"cannot listen on {host} port {port}: {error.strerror or error}",
+                hint="another program may be there: choose another with --port, or 0 for any that is free",
+            ) from error
+        return int(probe.getsockname()[1])
+
+
+def serve_until_stopped(app: Callable[..., Any], listening: Listening) -> NoReturn:
+    """Answer requests; ends the process when it is told to.
+
+    At once and without the interpreter's teardown: granian's threads still reach for it then, and abort it. Every
+    answer has been sent by that time, and what was acknowledged is on disk.
+    """
+    status = asyncio.run(_serve(app, listening))
+    _leave(status)
+
+
+async def _serve(app: Callable[..., Any], listening: Listening) -> int:
+    """Return the exit status."""
+    from granian.constants import Interfaces, SSLProtocols  # noqa: PLC0415 - start-up time
+    from granian.server.embed import Server  # noqa: PLC0415 - likewise
+
+    server = Server(
+        app,
+        address=listening.host,
+        port=listening.port,
+        interface=Interfaces.ASGI,
+        websockets=False,
+        log_enabled=False,
+        ssl_cert=listening.tls.certificate if listening.tls else None,
+        ssl_key=listening.tls.key if listening.tls else None,
+        ssl_protocol_min=SSLProtocols.tls12,
+    )
+    loop = asyncio.get_running_loop()
+    enough = asyncio.Event()
+
+    def stop(number: int) -> None:
+        if enough.is_set():
+            LOG.warning("stopped at once")
+            _leave(_STOPPED_BY + number)
+        enough.set()
+
+    def reload() -> None:
+        if listening.tls is None:
+            return
+        try:
+            listening.tls.check()
+        except CertificateError as error:
+            LOG.error("the certificate stays as it was: %s", error)  # noqa: TRY400 - the error says all
+            return
+        LOG.info("the certificate is read again")
+        server.reload()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    serving = asyncio.create_task(server.serve())
+    asked = asyncio.create_task(enough.wait())
+    await asyncio.wait({serving, asked}, return_when=asyncio.FIRST_COMPLETED)
+    server.stop()
+    _, late = await asyncio.wait({serving}, timeout=listening.grace)
+    if late:
+        LOG.warning("requests were still in flight after %g seconds: they are cut", listening.grace)
+        return 0
+    return 0 if serving.exception() is None and enough.is_set() else 1
+
+
+def _leave(status: int) -> NoReturn:
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
