@@ -38,6 +38,7 @@ def settings(folder: Path, **access: bool) -> Settings:
     return Settings(
         store=str(folder / "store"),
         tokens=folder / "tokens.json",
+        audit=folder / "audit",
         access=AccessRules(**{"anonymous_local_upload": True, **access}),
         max_upload=1_000_000,
     )

@@ -9,7 +9,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from wheelhouse.errors import InvalidFileError, UsageError
-from wheelhouse.index.auth import AccessRules, Asker, Denied, FailureLimit, Gate
+from wheelhouse.index.auth import AccessRules, Asker, Denied, Gate
 from wheelhouse.index.scopes import Action, Scope
 from wheelhouse.index.tokens import TokenFile
 
@@ -172,13 +172,6 @@ def test_failures__at_one_token__stop_even_the_right_secret(setting: Setting) ->
     for _ in range(10):
         setting.status(f"{token[:-3]}aaa")
     assert setting.status(token) == 429
-
-
-def test_failure_limit__forgets_the_oldest() -> None:
-    limit = FailureLimit(most=1, keys=2)
-    for key in ("a", "b", "c"):
-        limit.add(key, START)
-    assert [limit.wait(key, START) for key in ("a", "b", "c")] == [None, 60, 60]
 
 
 def test_tokens__file__holds_no_secret_and_is_its_owners(setting: Setting) -> None:

@@ -38,8 +38,14 @@ LIMIT = 100_000
 @pytest.fixture
 def client(tmp_path: Path) -> Client:
     rules = AccessRules(anonymous_local_upload=True)
-    tokens = tmp_path / "tokens.json"
-    return Client(app=make_app(Settings(store=str(tmp_path / "store"), tokens=tokens, access=rules, max_upload=LIMIT)))
+    settings = Settings(
+        store=str(tmp_path / "store"),
+        tokens=tmp_path / "tokens.json",
+        audit=tmp_path / "audit",
+        access=rules,
+        max_upload=LIMIT,
+    )
+    return Client(app=make_app(settings))
 
 
 def send(client: Client, content: bytes, *, filename: str = WHEEL.filename, **fields: str) -> Got:

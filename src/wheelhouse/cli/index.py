@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wheelhouse.cli.audit import audit
 from wheelhouse.cli.session import pass_session
 from wheelhouse.errors import StoreDamagedError, UsageError
 
@@ -32,6 +33,9 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def index(ctx: click.Context, /, *, store: str | None) -> None:
     """Look after the files that `wheelhouse serve` serves: list, yank, delete, verify, export."""
     ctx.meta[_PLACE] = store
+
+
+index.add_command(audit)
 
 
 def _repository(session: Session) -> Repository:

@@ -18,6 +18,7 @@ from urllib.parse import parse_qs
 
 from wheelhouse.errors import IndexRefusesError, NotOnIndexError
 from wheelhouse.index.answers import PATHSEND, Reply
+from wheelhouse.index.audit import AuditLog
 from wheelhouse.index.auth import Gate
 from wheelhouse.index.catalog import Catalog
 from wheelhouse.index.model import FileName, parse_project
@@ -62,6 +63,7 @@ def make_app(settings: Settings) -> IndexApp:
             catalog=Catalog(store=store),
             gate=Gate(rules=settings.access, tokens=TokenFile(settings.tokens)),
             uploads=Uploads(repository=Repository(store=store), limit=settings.max_upload, bounds=settings.bounds),
+            audit=AuditLog(folder=settings.audit),
         )
     )
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
-from collections import OrderedDict, deque
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from wheelhouse.index.failures import FailureLimit
 from wheelhouse.index.scopes import Action
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: The user name that stands for "the password is a token", as for twine, pip and uv.
 TOKEN_USER = "__token__"  # noqa: S105 - a user name
+#: Who sent no token that is one: a program on this machine, anybody.
+ANONYMOUS_LOCAL, ANONYMOUS = "anonymous-local", "anonymous"
 #: Headers by which a proxy says that somebody else is asking.
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "x-forwarded-host")
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
@@ -89,32 +91,6 @@ class AccessRules:
         return self.anonymous_local_upload and asker.local
 
 
-@dataclass(slots=True, kw_only=True)
-class FailureLimit:
-    """Counts wrong tries by key, within a window; the oldest keys are forgotten."""
-
-    most: int = 10
-    window: timedelta = timedelta(minutes=1)
-    keys: int = 10_000
-    _failures: OrderedDict[str, deque[datetime]] = field(default_factory=OrderedDict, init=False)
-
-    def wait(self, key: str, now: datetime) -> int | None:
-        """Return the seconds until the next try is allowed; None: now."""
-        failures = self._failures.get(key)
-        while failures and now - failures[0] >= self.window:
-            failures.popleft()
-        if failures is None or len(failures) < self.most:
-            return None
-        return max(1, round((failures[0] + self.window - now).total_seconds()))
-
-    def add(self, key: str, now: datetime) -> None:
-        """Count a wrong try."""
-        self._failures.setdefault(key, deque(maxlen=self.most)).append(now)
-        self._failures.move_to_end(key)
-        while len(self._failures) > self.keys:
-            self._failures.popitem(last=False)
-
-
 def utc_now() -> datetime:
     """Return the time, UTC."""
     return datetime.now(UTC)
@@ -153,6 +129,14 @@ class Gate:
         if found is None:
             return Denied(status=401, message=f"a token is needed: user name {TOKEN_USER}, the token as password")
         return found
+
+    def who(self, asker: Asker) -> str:
+        """Return whose request it is, for the audit log. Decides nothing, and counts nothing."""
+        text = _token_text(asker.headers.get("authorization", ""))
+        token = self.tokens.find(text, now=self.clock()) if text is not None else None
+        if token is not None:
+            return token.name
+        return ANONYMOUS_LOCAL if asker.local else ANONYMOUS
 
     def identify(self, asker: Asker) -> Token | Denied | None:
         """Return the asker's token; None where none was sent. A wrong one is refused even where none is needed."""

@@ -13,6 +13,7 @@ from wheelhouse.errors import (
     StoreUnavailableError,
     WheelhouseError,
 )
+from wheelhouse.index.audit import AuditOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +69,13 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, StoreDamagedError):
         return Problem(status=500, text="the store of this index is damaged: tell those who run it")
     return Problem(status=500, text="something went wrong here: the log of the server says what")
+
+
+def outcome_of(error: Exception) -> AuditOutcome:
+    """Say what the audit log has of an error."""
+    if isinstance(error, DeniedError):
+        return AuditOutcome.DENIED
+    return AuditOutcome.REFUSED if isinstance(error, tuple(_STATUS)) else AuditOutcome.FAILED
 
 
 def _denied(denied: Denied) -> Problem:

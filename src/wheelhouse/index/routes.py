@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -18,16 +19,16 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from wheelhouse.errors import WheelhouseError
+from wheelhouse.index.audit import AuditAction, AuditOutcome
 from wheelhouse.index.auth import Denied
 from wheelhouse.index.model import FileName, parse_project
 from wheelhouse.index.problems import NOT_FOUND, DeniedError, problem_of
 from wheelhouse.index.projectjson import newest, project_json
 from wheelhouse.index.repository import SameBytes
 from wheelhouse.index.scopes import Action
-from wheelhouse.index.site import asker_of
+from wheelhouse.index.site import Deed, asker_of
 
 if TYPE_CHECKING:
-    from packaging.utils import NormalizedName
     from starlette.requests import Request
 
     from wheelhouse.index.site import Site
@@ -76,16 +77,28 @@ class _Routes:
         asker = asker_of(request.scope)
         if "origin" in request.headers:
             raise DeniedError(Denied(status=403, message="a web page cannot upload"))
-        self._site.expect_known(asker, Action.UPLOAD)
+        deed = Deed(action=AuditAction.UPLOAD)
 
-        def authorize(project: NormalizedName) -> None:
-            self._site.authorize(asker, Action.UPLOAD, project)
+        def authorize(name: FileName) -> None:
+            nonlocal deed
+            deed = replace(deed, project=name.project, filename=name.filename)
+            self._site.authorize(asker, Action.UPLOAD, name.project)
 
-        outcome = await self._site.uploads.take(
-            request.stream(), content_type=request.headers.get("content-type", ""), authorize=authorize
-        )
+        try:
+            self._site.expect_known(asker, Action.UPLOAD)
+            outcome = await self._site.uploads.take(
+                request.stream(), content_type=request.headers.get("content-type", ""), authorize=authorize
+            )
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            await self._site.note_failure(asker, deed, error)
+            raise
         self._site.catalog.forget(FileName.parse(outcome.file.filename).project)
-        said = "was here already, with the same bytes" if isinstance(outcome, SameBytes) else "is published"
+        same = isinstance(outcome, SameBytes)
+        deed = replace(deed, sha256=outcome.file.sha256)
+        await self._site.note(asker, deed, AuditOutcome.SAME if same else AuditOutcome.DONE)
+        said = "was here already, with the same bytes" if same else "is published"
         LOG.info("%s %s", outcome.file.filename, said)
         return PlainTextResponse(f"{outcome.file.filename} {said}\n")
 

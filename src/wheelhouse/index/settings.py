@@ -24,6 +24,8 @@ class Settings:
     """A folder's absolute path, or `s3://bucket/prefix`."""
     tokens: Path
     """The file of tokens."""
+    audit: Path
+    """The folder of the audit log."""
     access: AccessRules
     max_upload: int
     """Bytes."""
@@ -36,6 +38,7 @@ class Settings:
         return cls(
             store=serve.store if "://" in serve.store else str(folder),
             tokens=tokens_file(workspace),
+            audit=audit_folder(workspace),
             access=AccessRules(
                 anonymous_read=serve.anonymous_read == "everybody",
                 anonymous_local_read=serve.anonymous_read != "nobody",
@@ -48,3 +51,8 @@ class Settings:
 def tokens_file(workspace: Workspace) -> Path:
     """Return where a workspace keeps the tokens of its index."""
     return workspace.state / "tokens.json"
+
+
+def audit_folder(workspace: Workspace) -> Path:
+    """Return where a workspace keeps the audit log of its index."""
+    return workspace.state / "audit"

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wheelhouse.errors import NotOnIndexError
+from wheelhouse.index.audit import AuditEvent, AuditOutcome
 from wheelhouse.index.auth import Asker
-from wheelhouse.index.problems import DeniedError
+from wheelhouse.index.problems import DeniedError, outcome_of
 from wheelhouse.index.scopes import Action
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from wheelhouse.index.answers import Scope
+    from wheelhouse.index.audit import AuditAction, AuditLog
     from wheelhouse.index.auth import Gate
     from wheelhouse.index.catalog import Catalog, Entry
     from wheelhouse.index.upload import Uploads
+
+
+#: A request's id that a proxy or a client has given it.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """What somebody does, or tries to, as far as it is known yet."""
+
+    action: AuditAction
+    project: NormalizedName | None = None
+    filename: str | None = None
+    sha256: str | None = None
+    reason: str = ""
+    """Why, as the asker says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +47,7 @@ class Site:
     catalog: Catalog
     gate: Gate
     uploads: Uploads
+    audit: AuditLog
 
     def authorize(self, asker: Asker, action: Action, project: NormalizedName | None) -> None:
         """Raise DeniedError where this may not be; None stands for the list of all projects."""
@@ -46,6 +68,35 @@ class Site:
         if entry is None:
             raise NotOnIndexError(f"there is no project {project} here")
         return entry
+
+    async def note(self, asker: Asker, deed: Deed, outcome: AuditOutcome = AuditOutcome.DONE) -> None:
+        """Write down what was done, before the answer is sent."""
+        await self._write_down(asker, deed, outcome, deed.reason)
+
+    async def note_failure(self, asker: Asker, deed: Deed, error: Exception) -> None:
+        """Write down what came to nothing: not allowed, refused by a rule, or failed."""
+        await self._write_down(asker, deed, outcome_of(error), str(error))
+
+    async def _write_down(self, asker: Asker, deed: Deed, outcome: AuditOutcome, reason: str) -> None:
+        event = AuditEvent(
+            time=self.gate.clock(),
+            action=deed.action,
+            outcome=outcome,
+            project=deed.project,
+            filename=deed.filename,
+            sha256=deed.sha256,
+            who=self.gate.who(asker),
+            address=asker.address,
+            reason=reason,
+            request=request_id(asker),
+        )
+        await asyncio.to_thread(self.audit.record, event)
+
+
+def request_id(asker: Asker) -> str:
+    """Return the id that a request came with, where it is a sane one, else a new one."""
+    given = asker.headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def asker_of(scope: Scope) -> Asker:

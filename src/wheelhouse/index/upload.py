@@ -26,8 +26,6 @@ from wheelhouse.index.wheelfile import read_wheel
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from packaging.utils import NormalizedName
-
     from wheelhouse.index.form import Form
     from wheelhouse.index.repository import Outcome, Repository
     from wheelhouse.index.wheelfile import Bounds
@@ -46,7 +44,7 @@ class Uploads:
     bounds: Bounds
 
     async def take(
-        self, body: AsyncIterator[bytes], *, content_type: str, authorize: Callable[[NormalizedName], None]
+        self, body: AsyncIterator[bytes], *, content_type: str, authorize: Callable[[FileName], None]
     ) -> Outcome:
         """Publish the file in the body of a request; `authorize` raises where its project is not the sender's.
 
@@ -57,7 +55,7 @@ class Uploads:
             form = await read_form(body, content_type=content_type, file=file, limit=self.limit)
             file.flush()
             name = FileName.parse(form.filename)
-            authorize(name.project)
+            authorize(name)
             _expect_claims(form, name)
             return await asyncio.to_thread(self._publish, form, name, Path(file.name))
 
