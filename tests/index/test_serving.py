@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
@@ -7,14 +8,17 @@ import ssl
 import subprocess
 import sys
 import time
-from pathlib import Path
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
 import urllib3
+from cryptography.hazmat.primitives import serialization
 from uv import find_uv_bin
 
+from asgi import form
 from index_server import index_server, wheelhouse
 from small_wheels import SmallWheel
 from wheelhouse.config import ServeSettings
@@ -22,7 +26,8 @@ from wheelhouse.errors import CertificateError, UsageError
 from wheelhouse.index.serving import Listening, Tls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from index_server import IndexServer
 
@@ -57,7 +62,7 @@ def tls(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 @pytest.fixture(scope="module")
 def server(tls: Tls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IndexServer]:
-    options = ("--tls-cert", str(tls.certificate), "--tls-key", str(tls.key), "--allow-anonymous-upload")
+    options = ("--tls-cert", str(tls.certificate), "--tls-key", str(tls.key))
     with index_server(tmp_path_factory.mktemp("index"), *options) as running:
         yield running
 
@@ -72,34 +77,204 @@ def test_tls__uv_and_pip__publish_and_install(server: IndexServer, trusted: Path
     assert server.url.startswith("https://")
     wheel = SPAM.write(tmp_path / "made")
     ca = str(trusted)
+    token = wheelhouse(server.registry, "token", "create", "ci", "--scope", "upload:*", "--scope", "read:*")
 
     sent = run(
-        find_uv_bin(), "publish", "--publish-url", f"{server.url}/legacy/", str(wheel), "--username=a", "--password=b",
-        SSL_CERT_FILE=ca, UV_NO_CONFIG="1",
+        find_uv_bin(), "publish", "--publish-url", f"{server.url}/legacy/", str(wheel),
+        SSL_CERT_FILE=ca, UV_NO_CONFIG="1", UV_PUBLISH_TOKEN=token,
     )  # fmt: skip
-    assert sent.returncode != 0, "a wrong token is refused even where none is needed"
+    assert sent.returncode == 0, sent.stdout + sent.stderr
     sent = run(
-        sys.executable, "-m", "twine", "upload", "--repository-url", f"{server.url}/legacy/", str(wheel),
-        TWINE_CERT=ca, TWINE_USERNAME="__token__", TWINE_PASSWORD=wheelhouse(server.registry, "token", "create", "a", "--scope", "upload:*"),
+        *(sys.executable, "-m", "twine", "upload", "--repository-url", f"{server.url}/legacy/", str(wheel)),
+        TWINE_CERT=ca, TWINE_USERNAME="__token__", TWINE_PASSWORD=token,
     )  # fmt: skip
     assert sent.returncode == 0, sent.stdout + sent.stderr
     got = run(
-        sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "-d", str(tmp_path / "pip"), "--cert", ca,
-        "--index-url", f"{server.url}/simple/", "my-spam", PIP_CONFIG_FILE=os.devnull,
+        *(sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "-d", str(tmp_path / "pip")),
+        *("--cert", ca, "--index-url", f"{server.url}/simple/", "my-spam"), PIP_CONFIG_FILE=os.devnull,
     )  # fmt: skip
     assert got.returncode == 0, got.stdout + got.stderr
     assert (tmp_path / "pip" / wheel.name).read_bytes() == wheel.read_bytes()
     got = run(
-        find_uv_bin(), "pip", "install", "--no-cache", "--target", str(tmp_path / "uv"), "--default-index",
-        f"{server.url}/simple/", "my-spam", SSL_CERT_FILE=ca, UV_NO_CONFIG="1",
+        *(find_uv_bin(), "pip", "install", "--no-cache", "--target", str(tmp_path / "uv")),
+        *("--default-index", f"{server.url}/simple/", "my-spam"), SSL_CERT_FILE=ca, UV_NO_CONFIG="1",
     )  # fmt: skip
     assert got.returncode == 0, got.stderr
     assert (tmp_path / "uv" / "my_spam.py").is_file()
 
 
-@pytest.mark.parametrize(("version", "welcome"), [(ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_3, True)])
-def test_tls__versions(server: IndexServer, trusted: Path, version: ssl.TLSVersion, welcome: bool) -> None:  # noqa: FBT001 - of the table
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_tls__versions__from_1_2_on(server: IndexServer, trusted: Path, version: ssl.TLSVersion) -> None:
     context = ssl.create_default_context(cafile=trusted)
     context.minimum_version = context.maximum_version = version
     with urllib3.PoolManager(ssl_context=context) as client:
-        assert (client.request("GET", f"{server.url}/health").status == 200) is welcome
+        assert client.request("GET", f"{server.url}/health").status == 200
+
+
+def test_tls__renewed_certificate__is_taken_at_sighup(authority: trustme.CA, trusted: Path, tmp_path: Path) -> None:
+    tls = issue(authority, tmp_path)
+    with index_server(tmp_path / "index", "--tls-cert", str(tls.certificate), "--tls-key", str(tls.key)) as server:
+        before = shown_certificate(server, trusted)
+        tls.key.write_text("nonsense")
+        server.process.send_signal(signal.SIGHUP)
+        assert shown_certificate(server, trusted) == before
+        issue(authority, tmp_path)
+        server.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 10
+        while shown_certificate(server, trusted) == before:
+            assert time.monotonic() < deadline
+        assert server.stop() == 0
+
+
+def shown_certificate(server: IndexServer, trusted: Path) -> bytes | None:
+    context = ssl.create_default_context(cafile=trusted)
+    address = ("127.0.0.1", port_of(server))
+    with (
+        socket.create_connection(address, timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as secure,
+    ):
+        return secure.getpeercert(binary_form=True)
+
+
+def port_of(server: IndexServer) -> int:
+    return int(server.url.rpartition(":")[2])
+
+
+@contextmanager
+def connected(server: IndexServer) -> Iterator[http.client.HTTPConnection]:
+    with closing(http.client.HTTPConnection("127.0.0.1", port_of(server), timeout=20)) as connection:
+        yield connection
+
+
+@contextmanager
+def upload_in_flight(server: IndexServer, wheel: Path) -> Iterator[Callable[[], int]]:
+    """Begin an upload; give what ends it and returns the status."""
+    fields = {":action": "file_upload", "protocol_version": "1", "name": SPAM.name, "version": SPAM.version}
+    body, content_type = form(fields, filename=wheel.name, content=wheel.read_bytes())
+    with connected(server) as connection:
+        connection.putrequest("POST", "/legacy/")
+        connection.putheader("Content-Type", content_type)
+        connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body[:-100])
+        wait_for(lambda: list((server.registry / ".wheelhouse" / "index" / "scratch").iterdir()) != [])
+
+        def end() -> int:
+            connection.send(body[-100:])
+            return connection.getresponse().status
+
+        yield end
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def takes_connections(server: IndexServer) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port_of(server)), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_sigterm__upload_in_flight__ends_well(tmp_path: Path) -> None:
+    wheel = SPAM.write(tmp_path / "made")
+    with index_server(tmp_path / "index", "--allow-anonymous-upload") as server:
+        with upload_in_flight(server, wheel) as end:
+            server.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: not takes_connections(server))
+            assert end() == 200
+        assert server.process.wait(timeout=10) == 0
+    with index_server(tmp_path / "index") as server:
+        assert b"my_spam" in urllib3.request("GET", f"{server.url}/simple/my-spam/").data
+
+
+def test_sigterm__download_in_flight__ends_well(tmp_path: Path) -> None:
+    wheel = replace(SPAM, files={"my_spam.bin": os.urandom(20_000_000)}).write(tmp_path / "made")
+    with index_server(tmp_path / "index", "--allow-anonymous-upload") as server:
+        with upload_in_flight(server, wheel) as end:
+            assert end() == 200
+        page = urllib3.request("GET", f"{server.url}/simple/my-spam/?format=application/vnd.pypi.simple.v1+json").json()
+        with connected(server) as connection:
+            connection.request("GET", page["files"][0]["url"].removeprefix("../.."))
+            with connection.getresponse() as answer:
+                got = len(answer.read(1000))
+                server.process.send_signal(signal.SIGTERM)
+                wait_for(lambda: not takes_connections(server))
+                while piece := answer.read(1_000_000):
+                    got += len(piece)
+        assert got == wheel.stat().st_size
+        assert server.process.wait(timeout=10) == 0
+
+
+def test_sigterm__upload_that_never_ends__is_cut_after_the_grace(tmp_path: Path) -> None:
+    wheel = SPAM.write(tmp_path / "made")
+    with (
+        index_server(tmp_path / "index", "--allow-anonymous-upload", "--grace", "1s") as server,
+        upload_in_flight(server, wheel),
+    ):
+        begun = time.monotonic()
+        assert server.stop() == 0
+        assert 0.9 < time.monotonic() - begun < 5
+
+
+def test_sigterm__twice__ends_at_once(tmp_path: Path) -> None:
+    wheel = SPAM.write(tmp_path / "made")
+    with index_server(tmp_path / "index", "--allow-anonymous-upload") as server, upload_in_flight(server, wheel):
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: not takes_connections(server))
+        assert server.stop() == 128 + signal.SIGTERM
+
+
+def test_sigterm__idle_connections__do_not_hold_it_up(tmp_path: Path) -> None:
+    with index_server(tmp_path / "index") as server, connected(server) as connection:
+        connection.request("GET", "/health")
+        connection.getresponse().read()
+        begun = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - begun < 3
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "there is no such file"),
+        ("nonsense", "not a certificate and its key"),
+    ],
+)
+def test_tls__unfit_files__are_told(tmp_path: Path, content: str | None, told: str) -> None:
+    tls = Tls(certificate=tmp_path / "cert.pem", key=tmp_path / "key.pem")
+    if content is not None:
+        tls.certificate.write_text(content)
+        tls.key.write_text(content)
+    with pytest.raises(CertificateError, match=told):
+        tls.check()
+
+
+def test_tls__anothers_key__is_told(authority: trustme.CA, tmp_path: Path) -> None:
+    tls = issue(authority, tmp_path)
+    authority.issue_cert("other").private_key_pem.write_to_path(str(tls.key))
+    with pytest.raises(CertificateError, match="key values mismatch"):
+        tls.check()
+
+
+def test_tls__key_with_a_password__is_told(authority: trustme.CA, tmp_path: Path) -> None:
+    tls = issue(authority, tmp_path)
+    key = serialization.load_pem_private_key(tls.key.read_bytes(), None)
+    tls.key.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    with pytest.raises(CertificateError, match="has a password"):
+        tls.check()
+
+
+def test_listening__certificate_without_its_key__is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="tls-key is missing"):
+        Listening.of(ServeSettings.model_validate({"tls-cert": "cert.pem"}), base=tmp_path)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -28,26 +28,28 @@ Examples:
   wheelhouse serve --host 0.0.0.0 --port 443 --tls-cert fullchain.pem --tls-key privkey.pem
 """
 )
-@click.option("--host", metavar="ADDRESS", envvar="WHEELHOUSE_HOST", help="Address to listen on. [default: 127.0.0.1]")
+@click.option("--host", metavar="ADDRESS", help="Address to listen on. [default: 127.0.0.1]")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    envvar="WHEELHOUSE_PORT",
     help="Port to listen on; 0: any that is free. [default: 8080]",
 )
 @click.option(
     "--store",
     metavar="PLACE",
-    envvar="WHEELHOUSE_STORE",
     help="Where files are kept: a folder or s3://bucket/prefix. [default: .wheelhouse/index]",
 )
 @click.option(
     "--tls-cert",
     metavar="FILE",
-    envvar="WHEELHOUSE_TLS_CERT",
     help="Speak https, with the certificate and its chain in this PEM file. SIGHUP reads it again.",
 )
-@click.option("--tls-key", metavar="FILE", envvar="WHEELHOUSE_TLS_KEY", help="The certificate's key, a PEM file.")
+@click.option("--tls-key", metavar="FILE", help="The certificate's key, a PEM file.")
+@click.option(
+    "--grace",
+    metavar="DURATION",
+    help="How long requests in flight are given when the server is told to stop. [default: 30s]",
+)
 @click.option("--allow-anonymous-upload", is_flag=True, help="Let programs on this machine upload without a token.")
 @pass_session
 def serve(
@@ -59,11 +61,13 @@ def serve(
     store: str | None,
     tls_cert: str | None,
     tls_key: str | None,
+    grace: str | None,
     allow_anonymous_upload: bool,
 ) -> None:
     """Serve a package index until Ctrl-C or SIGTERM. Uploads need a token: `wheelhouse token create`."""
     try:
         from wheelhouse.index.app import make_app  # noqa: PLC0415 - start-up time
+        from wheelhouse.index.environment import with_options, with_variables  # noqa: PLC0415 - likewise
         from wheelhouse.index.serving import Listening, serve_until_stopped  # noqa: PLC0415 - likewise
         from wheelhouse.index.settings import Settings  # noqa: PLC0415 - likewise
     except ModuleNotFoundError as error:
@@ -74,25 +78,19 @@ def serve(
     said = {
         "host": host,
         "port": port,
-        "store": _absolute(store),
-        "tls_cert": _absolute(tls_cert),
-        "tls_key": _absolute(tls_key),
+        "store": store,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+        "grace": grace,
         "anonymous_upload": "local" if allow_anonymous_upload else None,
     }
-    chosen = session.workspace.config.serve.model_copy(
-        update={key: value for key, value in said.items() if value is not None}
-    )
+    chosen = with_options(with_variables(session.workspace.config.serve, os.environ), said)
     settings = Settings.of(session.workspace, chosen)
     listening = Listening.of(chosen, base=session.workspace.state.parent)
     app = make_app(settings)
     logging.basicConfig(level=logging.WARNING if session.quiet else logging.INFO, format="%(asctime)s %(message)s")
     _greet(session, listening, settings.store)
     serve_until_stopped(app, listening)
-
-
-def _absolute(place: str | None) -> str | None:
-    """Return a path from the command line as seen from where one is; an address stays as it is."""
-    return str(Path(place).absolute()) if place and "://" not in place else place
 
 
 def _greet(session: Session, listening: Listening, store: str) -> None:

@@ -121,7 +121,7 @@ async def _serve(app: Callable[..., Any], listening: Listening) -> int:
     from granian.constants import Interfaces, SSLProtocols  # noqa: PLC0415 - start-up time
     from granian.server.embed import Server  # noqa: PLC0415 - likewise
 
-    server = Server(
+    server: Any = Server(  # its methods come without types
         app,
         address=listening.host,
         port=listening.port,
