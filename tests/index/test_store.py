@@ -220,3 +220,47 @@ def test_folder__path_is_a_file__is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("")
     with pytest.raises(StoreUnavailableError):
         FolderStore.open(tmp_path / "store")
+
+
+def test_stage__manifests__are_its_own_over_the_same_blobs(store: Store) -> None:
+    stage = store.staged(HAM)
+    store.put_bytes(DATA, DIGEST)
+    assert stage.swap_manifest(Manifest(name=SPAM))
+    assert not stage.swap_manifest(Manifest(name=SPAM))
+    assert stage.swap_manifest(Manifest(name=SPAM, generation=2, status="archived"))
+
+    assert (list(store.projects()), store.read_manifest(SPAM), store.mark(SPAM)) == ([], None, None)
+    assert (list(stage.projects()), stage.read_manifest(SPAM)) == (
+        [SPAM],
+        Manifest(name=SPAM, generation=2, status="archived"),
+    )
+    assert stage.find_blob(DIGEST) is not None
+    assert list(store.stages()) == [HAM]
+    assert store.staged(SPAM).projects() == {}
+
+
+def test_stage__manifest_removed__only_if_it_is_the_newest_and_old(store: Store) -> None:
+    stage = store.staged(HAM)
+    first, second = Manifest(name=SPAM), Manifest(name=SPAM, generation=2)
+    stage.swap_manifest(first)
+    stage.swap_manifest(second)
+    later = now() + LATER
+
+    assert not stage.remove_manifest(first, written_before=later)
+    assert not stage.remove_manifest(second, written_before=now() - LATER)
+    assert stage.remove_manifest(second, written_before=later)
+    assert not stage.remove_manifest(second, written_before=later)
+    assert (stage.read_manifest(SPAM), list(store.stages())) == (None, [])
+    assert stage.swap_manifest(first)
+
+
+def test_stage__superseded_and_empty__are_tidied(store: Store, tmp_path: Path) -> None:
+    stage = store.staged(HAM)
+    stage.swap_manifest(Manifest(name=SPAM))
+    stage.swap_manifest(Manifest(name=SPAM, generation=2))
+    store.tidy(put_before=now() + LATER)
+    assert stage.read_manifest(SPAM) == Manifest(name=SPAM, generation=2)
+
+    stage.remove_manifest(Manifest(name=SPAM, generation=2), written_before=now() + LATER)
+    store.tidy(put_before=now() + LATER)
+    assert not [path for path in tmp_path.rglob("ham") if path.parent.name == "stages"]

@@ -1,4 +1,4 @@
-"""A store in a bucket that speaks S3: `blobs/ab/ab12…`, `projects/<name>/000000000007.json`.
+"""A store in a bucket that speaks S3: `blobs/ab/ab12…`, `projects/<name>/000000000007.json`, `stages/<stage>/<name>/…`.
 
 Each generation of a manifest is an object of its own, created with If-None-Match: of two writers the service itself
 lets one through. (If-Match on one object would do as well, but fewer services honour it, and those that don't lose
@@ -8,7 +8,7 @@ updates without a word.) `open` proves that the service honours the condition. S
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from tempfile import NamedTemporaryFile
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from wheelhouse.index.model import Manifest
 
 _PROBE = "conditional-writes"
+_STAGES = "stages"
 _FRESH = timedelta(hours=1)
 """A blob put so lately is not put again: `gc` leaves it alone for longer."""
 _LONGEST_MESSAGE = 300
@@ -47,6 +48,8 @@ class BucketStore:
 
     bucket: S3Store
     address: str
+    room: str = "projects"
+    """What the keys of manifests begin with."""
 
     @classmethod
     def open(cls, address: str) -> BucketStore:
@@ -136,7 +139,7 @@ class BucketStore:
     def read_manifest(self, project: NormalizedName) -> Manifest | None:
         """Find the newest generation, and read it."""
         while (generation := self._newest(project)) is not None:
-            path = _manifest(project, generation)
+            path = self._manifest(project, generation)
             try:
                 with self._service(may_be_absent=True):
                     data = bytes(obstore.get(self.bucket, path).bytes())
@@ -149,12 +152,12 @@ class BucketStore:
         """Create the next generation's object, if the one before it is the newest."""
         if (self._newest(manifest.name) or 0) != manifest.generation - 1:
             return False
-        return self._create(_manifest(manifest.name, manifest.generation), manifest.to_json())
+        return self._create(self._manifest(manifest.name, manifest.generation), manifest.to_json())
 
     def projects(self) -> dict[NormalizedName, str]:
         """List the manifests; the newest generation is the mark."""
         newest: dict[NormalizedName, int] = {}
-        for project, generation, _ in self._generations("projects"):
+        for project, generation, _ in self._generations():
             newest[project] = max(generation, newest.get(project, 0))
         return {project: str(generation) for project, generation in newest.items()}
 
@@ -163,12 +166,34 @@ class BucketStore:
         generation = self._newest(project)
         return None if generation is None else str(generation)
 
+    def staged(self, stage: NormalizedName) -> BucketStore:
+        """Return the same bucket, with other keys for manifests."""
+        return replace(self, room=f"{_STAGES}/{stage}")
+
+    def stages(self) -> list[NormalizedName]:
+        """List the stages by their common prefixes."""
+        with self._service():
+            prefixes = obstore.list_with_delimiter(self.bucket, prefix=_STAGES)["common_prefixes"]
+        names = (prefix.rstrip("/").rpartition("/")[2] for prefix in prefixes)
+        return sorted(NormalizedName(name) for name in names if is_normalized_name(name))
+
+    def remove_manifest(self, manifest: Manifest, *, written_before: datetime) -> bool:
+        """Remove all generations, the oldest first: at no moment is an older one the newest."""
+        found = sorted(self._generations(f"/{manifest.name}"), key=lambda each: each[1])
+        if not found or found[-1][1] != manifest.generation or found[-1][2]["last_modified"] >= written_before:
+            return False
+        for _, _, meta in found:
+            with self._service():
+                obstore.delete(self.bucket, meta["path"])
+        return True
+
     def tidy(self, *, put_before: datetime) -> int:
         """Remove generations that were superseded before a moment."""
+        stages = [] if self.room.startswith(_STAGES) else self.stages()
+        removed = sum(self.staged(stage).tidy(put_before=put_before) for stage in stages)
         found: dict[NormalizedName, list[tuple[int, ObjectMeta]]] = {}
-        for project, generation, meta in self._generations("projects"):
+        for project, generation, meta in self._generations():
             found.setdefault(project, []).append((generation, meta))
-        removed = 0
         for generations in found.values():
             generations.sort(key=lambda pair: pair[0])
             for (_, old), (_, successor) in pairwise(generations):
@@ -179,11 +204,14 @@ class BucketStore:
         return removed
 
     def _newest(self, project: NormalizedName) -> int | None:
-        return max((generation for _, generation, _ in self._generations(f"projects/{project}")), default=None)
+        return max((generation for _, generation, _ in self._generations(f"/{project}")), default=None)
 
-    def _generations(self, prefix: str) -> Iterator[tuple[NormalizedName, int, ObjectMeta]]:
-        for meta in self._list(prefix):
-            project, _, file = meta["path"].removeprefix("projects/").partition("/")
+    def _manifest(self, project: NormalizedName, generation: int) -> str:
+        return f"{self.room}/{project}/{generation:012d}.json"
+
+    def _generations(self, below: str = "") -> Iterator[tuple[NormalizedName, int, ObjectMeta]]:
+        for meta in self._list(f"{self.room}{below}"):
+            project, _, file = meta["path"].removeprefix(f"{self.room}/").partition("/")
             digits, suffix, _ = file.partition(".json")
             if suffix and digits.isdecimal() and is_normalized_name(project):
                 yield NormalizedName(project), int(digits), meta
@@ -242,7 +270,3 @@ def _options(start: int, end: int | None) -> GetOptions:
 
 def _blob(sha256: Sha256) -> str:
     return f"blobs/{sha256[:2]}/{sha256}"
-
-
-def _manifest(project: NormalizedName, generation: int) -> str:
-    return f"projects/{project}/{generation:012d}.json"

@@ -1,5 +1,7 @@
 """A store in a folder: `blobs/ab/ab12…`, `projects/<name>.json`, `scratch/` for uploads on their way, `locks/`.
 
+`stages/<stage>/<name>.json` are the manifests of stages.
+
 Written with plain calls of the operating system. obstore's LocalStore gives no way to ask for an fsync, so that a power
 cut can take back what was acknowledged, and cannot replace a file on condition; both are what a store is for.
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 _MANIFEST = ".json"
 _UNFINISHED = ".new"
+_STAGES = "stages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class FolderStore:
     """Blobs and manifests in a folder of a local disk."""
 
     root: Path
+    room: str = "projects"
+    """Folder of the manifests."""
 
     @classmethod
     def open(cls, root: Path) -> FolderStore:
@@ -143,7 +148,7 @@ class FolderStore:
         """Compare generations and write, under the project's lock."""
         path = self._manifest(manifest.name)
         unfinished = path.with_name(f".{manifest.name}{_UNFINISHED}")
-        with self._disk(), self._locked(_shelf(manifest.name)):
+        with self._disk(), self._room_held(), self._locked(_shelf(manifest.name)):
             if self._generation(path) != manifest.generation - 1:
                 return False
             with unfinished.open("wb") as file:
@@ -156,13 +161,14 @@ class FolderStore:
 
     def projects(self) -> dict[NormalizedName, str]:
         """List the manifests; inode, time and size are the mark."""
-        with self._disk():
+        with suppress(FileNotFoundError), self._disk():
             found = [(entry.name, entry) for entry in os.scandir(self._projects)]
             return {
                 NormalizedName(name.removesuffix(_MANIFEST)): _mark(entry.stat())
                 for name, entry in found
                 if name.endswith(_MANIFEST) and is_normalized_name(name.removesuffix(_MANIFEST))
             }
+        return {}  # a stage that nothing was put on yet
 
     def mark(self, project: NormalizedName) -> str | None:
         """Return inode, time and size of a manifest."""
@@ -170,16 +176,43 @@ class FolderStore:
             return _mark(self._manifest(project).stat())
         return None
 
+    def staged(self, stage: NormalizedName) -> FolderStore:
+        """Return the same folder, with another one for manifests."""
+        return FolderStore(self.root, f"{_STAGES}/{stage}")
+
+    def stages(self) -> list[NormalizedName]:
+        """List the folders of stages that are not empty."""
+        with suppress(FileNotFoundError), self._disk():
+            names = sorted(entry.name for entry in os.scandir(self.root / _STAGES) if is_normalized_name(entry.name))
+            return [NormalizedName(name) for name in names if self.staged(NormalizedName(name)).projects()]
+        return []
+
+    def remove_manifest(self, manifest: Manifest, *, written_before: datetime) -> bool:
+        """Remove it under the project's lock."""
+        path = self._manifest(manifest.name)
+        with suppress(FileNotFoundError), self._disk(), self._locked(_shelf(manifest.name)):
+            if path.stat().st_mtime >= written_before.timestamp() or self._generation(path) != manifest.generation:
+                return False
+            path.unlink()
+            _sync(path.parent)
+            return True
+        return False
+
     def tidy(self, *, put_before: datetime) -> int:
-        """Remove scratch files that nobody is at work on, and half-written manifests."""
+        """Remove scratch files that nobody is at work on, half-written manifests, and folders of stages long gone."""
         removed = self._tidy_scratch()
+        stages = sorted((self.root / _STAGES).glob("*"))
         with self._disk():
-            for path in self._projects.glob(f".*{_UNFINISHED}"):
+            for path in (path for room in (self._projects, *stages) for path in room.glob(f".*{_UNFINISHED}")):
                 project = path.name.removeprefix(".").removesuffix(_UNFINISHED)
                 with self._locked(_shelf(project)), suppress(FileNotFoundError):
                     if path.stat().st_mtime < put_before.timestamp():
                         path.unlink()
                         removed += 1
+            for stage in stages:
+                with self._locked(_STAGES):
+                    if stage.stat().st_mtime < put_before.timestamp() and not any(stage.iterdir()):
+                        stage.rmdir()
         return removed
 
     @property
@@ -188,7 +221,7 @@ class FolderStore:
 
     @property
     def _projects(self) -> Path:
-        return self.root / "projects"
+        return self.root / self.room
 
     @property
     def _scratch(self) -> Path:
@@ -212,6 +245,19 @@ class FolderStore:
             return 0
         except (ValueError, AttributeError, TypeError) as error:
             raise StoreDamagedError("not a manifest that can be read", where=str(path)) from error
+
+    @contextmanager
+    def _room_held(self) -> Iterator[None]:
+        """Make the folder of a stage, and keep `tidy` from removing it; that of the projects is always there."""
+        if self._projects.parent == self.root:
+            yield
+            return
+        with self._locked(_STAGES):
+            if not self._projects.is_dir():
+                self._projects.mkdir(parents=True, exist_ok=True)
+                _sync(self._projects.parent)
+                _sync(self.root)
+            yield
 
     def _locked(self, shelf: str) -> FileLock:
         return FileLock(self._locks / shelf)

@@ -5,6 +5,9 @@ never changed. **Manifests** are one a project, numbered: generation 7 is taken 
 so that of two writers one succeeds and the other reads again. Nothing else is ever written, and both writes are whole
 or not there, so a crash at any moment leaves the old state or the new one.
 
+A **stage** is a store over the same blobs with manifests of its own, so that all that can be done to an index can be
+done to files which are not on it yet.
+
 Every method raises StoreUnavailableError where the disk or the service fails.
 """
 
@@ -18,7 +21,7 @@ from wheelhouse.errors import StoreDamagedError, UsageError
 from wheelhouse.index.model import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from typing import BinaryIO
@@ -102,6 +105,21 @@ class Store(Protocol):
 
     def mark(self, project: NormalizedName) -> str | None:
         """Return one project's mark as `projects` has it; None: there is no manifest."""
+        ...
+
+    def staged(self, stage: NormalizedName) -> Store:
+        """Return the store of a stage: these blobs, and manifests that belong to it alone. There need be none yet."""
+        ...
+
+    def stages(self) -> Sequence[NormalizedName]:
+        """Return the stages that have a manifest, in order."""
+        ...
+
+    def remove_manifest(self, manifest: Manifest, *, written_before: datetime) -> bool:
+        """Remove a stage's manifest if it is still the newest, and older than a moment; say whether it went.
+
+        Its generations begin again at 1, so a writer that has slept for longer than that would not notice.
+        """
         ...
 
     def tidy(self, *, put_before: datetime) -> int:
