@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wheelhouse.cli.audit import audit
+from wheelhouse.cli.index_config import config
 from wheelhouse.cli.session import pass_session
 from wheelhouse.errors import StoreDamagedError, UsageError
 
@@ -35,6 +36,7 @@ def index(ctx: click.Context, /, *, store: str | None) -> None:
     ctx.meta[_PLACE] = store
 
 
+index.add_command(config)
 index.add_command(audit)
 
 
