@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from packaging.utils import NormalizedName
+    from packaging.version import Version
 
     from wheelhouse.index.store import Store
 
@@ -46,6 +47,8 @@ class NewFile:
     """The METADATA file as it is inside a wheel (PEP 658)."""
     provenance: bytes | None = None
     """The provenance object (PEP 740)."""
+    uploaded: datetime | None = None
+    """When it was accepted, if that was earlier than now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,8 @@ class SameBytes:
 
 Outcome: TypeAlias = Added | SameBytes
 _Change: TypeAlias = Callable[[Manifest | None], Manifest | None]
+_Choice: TypeAlias = Callable[[Manifest | None], list[File]]
+"""Files of a manifest; raises NotOnIndexError rather than choosing none."""
 
 
 def _now() -> datetime:
@@ -75,8 +80,12 @@ class Repository:
     """The operations of an index over its store."""
 
     store: Store
+    base: Store | None = None
+    """Of a stage: the index that its files are meant for. What that has is taken here too."""
     now: Callable[[], datetime] = _now
     pause: Callable[[float], None] = time.sleep
+    changed: Callable[[Manifest], None] = lambda manifest: None  # noqa: ARG005 - nobody wants to know
+    """Told of each manifest once it is in the store."""
 
     def projects(self) -> list[NormalizedName]:
         """Return the names of all projects, in order."""
@@ -110,12 +119,28 @@ class Repository:
         if len({new.name.place for new, _ in arrivals}) < len(arrivals):
             raise IndexRefusesError("a file appears twice in one release")
         project = projects.pop()
-        self._judge_all(self.store.read_manifest(project), [new for new, _ in arrivals])  # before any byte is kept
-        published = [self._keep(new, source) for new, source in arrivals]
+        news = [new for new, _ in arrivals]
+        self.judge(self.store.read_manifest(project), news)  # before any byte is kept
+        if self.base is not None:
+            self.judge(self.base.read_manifest(project), news)
+        return self._list(project, news, [self._keep(new, source) for new, source in arrivals], policy)
+
+    def add_kept(self, project: NormalizedName, files: Sequence[File], *, policy: Policy = "private") -> list[Outcome]:
+        """Publish files whose bytes the store has, and will have until this returns: all at once, dated now."""
+        if not files:
+            return []
+        moment = self.now()
+        dated = [file.model_copy(update={"upload_time": moment}) for file in files]
+        return self._list(project, [as_new(file) for file in files], dated, policy)
+
+    def _list(
+        self, project: NormalizedName, news: Sequence[NewFile], published: Sequence[File], policy: Policy
+    ) -> list[Outcome]:
+        """Bring files whose bytes are in the store into the manifest."""
         outcomes: list[Outcome] = []
 
         def add(manifest: Manifest | None) -> Manifest | None:
-            known = self._judge_all(manifest, [new for new, _ in arrivals])
+            known = self.judge(manifest, news)
             outcomes[:] = [
                 Added(file=file) if old is None else SameBytes(file=old)
                 for file, old in zip(published, known, strict=True)
@@ -132,24 +157,27 @@ class Repository:
 
     def yank(self, project: NormalizedName, filename: str, reason: str | None = None) -> File:
         """Mark a file as yanked (PEP 592): installed only where exactly this version is pinned."""
-        return self._replace(project, filename, yanked=reason or True)
+        return self._yank(project, _named(project, filename), reason=reason or True)[0]
+
+    def yank_release(self, project: NormalizedName, version: Version, reason: str | None = None) -> list[File]:
+        """Mark all files of a version as yanked, in one step."""
+        return self._yank(project, _of_version(project, version), reason=reason or True)
 
     def unyank(self, project: NormalizedName, filename: str) -> File:
         """Take a yank back."""
-        return self._replace(project, filename, yanked=False)
+        return self._yank(project, _named(project, filename), reason=False)[0]
+
+    def unyank_release(self, project: NormalizedName, version: Version) -> list[File]:
+        """Take the yanks of a version's files back, in one step."""
+        return self._yank(project, _of_version(project, version), reason=False)
 
     def delete(self, project: NormalizedName, filename: str) -> None:
         """Take a file off the index. Its name is never given to other bytes; `gc` removes the bytes later."""
+        self._delete(project, _named(project, filename))
 
-        def remove(manifest: Manifest | None) -> Manifest | None:
-            file = _find(manifest, project, filename)
-            assert manifest is not None  # noqa: S101 - _find has raised
-            kept = [other for other in manifest.files if other is not file]
-            return manifest.with_files(kept).model_copy(
-                update={"deleted": {**manifest.deleted, file.filename: file.sha256}}
-            )
-
-        self._change(project, remove)
+    def delete_release(self, project: NormalizedName, version: Version) -> list[File]:
+        """Take all files of a version off the index, in one step."""
+        return self._delete(project, _of_version(project, version))
 
     def set_policy(self, project: NormalizedName, policy: Policy) -> Manifest:
         """Say what upstream is asked about a project; makes the project where there is none."""
@@ -182,6 +210,7 @@ class Repository:
                 assert before is not None  # noqa: S101 - what is not there cannot be as it should be
                 return before
             if self.store.swap_manifest(after):
+                self.changed(after)
                 return after
             self.pause(random.uniform(0, min(_LONGEST_PAUSE, 0.005 * 2**attempt)))  # noqa: S311 - only spreads writers
         raise StoreUnavailableError(
@@ -197,7 +226,7 @@ class Repository:
             version=str(new.name.version),
             sha256=new.sha256,
             size=new.size,
-            upload_time=self.now(),
+            upload_time=new.uploaded or self.now(),
             hashes=dict(new.hashes),
             requires_python=new.requires_python,
             core_metadata=self._keep_bytes(new.metadata),
@@ -212,32 +241,67 @@ class Repository:
         return digest
 
     @staticmethod
-    def _judge_all(manifest: Manifest | None, arrivals: Sequence[NewFile]) -> list[File | None]:
+    def judge(manifest: Manifest | None, arrivals: Sequence[NewFile]) -> list[File | None]:
+        """Return for each arrival the published file that is the same; None: it may be added.
+
+        Raises FileExistsDifferentError, IndexRefusesError.
+        """
         if manifest is not None and manifest.status in _CLOSED:
             raise IndexRefusesError(
                 f"{manifest.name} {_CLOSED[manifest.status]} and takes no files", hint="set its status to active first"
             )
         return [None if manifest is None else _judge(manifest, new) for new in arrivals]
 
-    def _replace(self, project: NormalizedName, filename: str, **fields: object) -> File:
-        replaced: list[File] = []
+    def _yank(self, project: NormalizedName, choice: _Choice, *, reason: bool | str) -> list[File]:
+        yanked: list[File] = []
 
         def change(manifest: Manifest | None) -> Manifest | None:
-            old = _find(manifest, project, filename)
-            assert manifest is not None  # noqa: S101 - _find has raised
-            new = old.model_copy(update=fields)
-            replaced[:] = [new]
-            return None if new == old else manifest.with_files([new if f is old else f for f in manifest.files])
+            chosen = choice(manifest)
+            assert manifest is not None  # noqa: S101 - a choice raises where there is nothing to choose from
+            new = {file.filename: file.model_copy(update={"yanked": reason}) for file in chosen}
+            yanked[:] = new.values()
+            return None if yanked == chosen else manifest.with_files([new.get(f.filename, f) for f in manifest.files])
 
         self._change(project, change)
-        return replaced[0]
+        return yanked
+
+    def _delete(self, project: NormalizedName, choice: _Choice) -> list[File]:
+        gone: list[File] = []
+
+        def change(manifest: Manifest | None) -> Manifest | None:
+            gone[:] = choice(manifest)
+            assert manifest is not None  # noqa: S101 - likewise
+            deleted = {**manifest.deleted, **{file.filename: file.sha256 for file in gone}}
+            kept = [file for file in manifest.files if file not in gone]
+            return manifest.with_files(kept).model_copy(update={"deleted": deleted})
+
+        self._change(project, change)
+        return gone
 
 
-def _find(manifest: Manifest | None, project: NormalizedName, filename: str) -> File:
-    file = manifest.file(filename) if manifest else None
-    if file is None:
-        raise NotOnIndexError(f"no file {filename} of {project}")
-    return file
+def as_new(file: File) -> NewFile:
+    """Return what `judge` has to know of a file that is listed elsewhere."""
+    return NewFile(name=FileName.parse(file.filename), sha256=file.sha256, size=file.size)
+
+
+def _named(project: NormalizedName, filename: str) -> _Choice:
+    def choose(manifest: Manifest | None) -> list[File]:
+        file = manifest.file(filename) if manifest else None
+        if file is None:
+            raise NotOnIndexError(f"no file {filename} of {project}")
+        return [file]
+
+    return choose
+
+
+def _of_version(project: NormalizedName, version: Version) -> _Choice:
+    def choose(manifest: Manifest | None) -> list[File]:
+        files = [file for file in manifest.files if parse_version(file.version) == version] if manifest else []
+        if not files:
+            raise NotOnIndexError(f"no files of {project} {version}")
+        return files
+
+    return choose
 
 
 def _judge(manifest: Manifest, new: NewFile) -> File | None:

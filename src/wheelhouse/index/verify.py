@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from wheelhouse.errors import NotOnIndexError, StoreDamagedError
+from wheelhouse.index.stages import expire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from wheelhouse.index.model import Manifest, Sha256
     from wheelhouse.index.store import Blob, Store
 
+STAGE_LIFE = timedelta(days=7)
+"""Files that nobody has published by then are dropped from their stage."""
 GRACE = timedelta(days=1)
 """Bytes without a manifest may belong to an upload on its way; no upload takes so long."""
 
@@ -41,6 +44,8 @@ class Account:
     size: int
     """Bytes read, metadata and provenance with them."""
     damages: tuple[Damage, ...]
+    stage: NormalizedName | None = None
+    """Where the files are that are not on the index yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +55,20 @@ class Garbage:
     blobs: int
     size: int
     """Bytes of the blobs."""
+    expired: int = 0
+    """Files on stages that nobody has published in time."""
     leftovers: int
     """Superseded generations and pieces that crashes left."""
 
 
 def verify(store: Store) -> Iterator[Account]:
-    """Read every byte that a manifest names, one project after the other."""
+    """Read every byte that a manifest names, one project after the other, those on stages last."""
     for project in sorted(store.projects()):
         yield verify_project(store, project)
+    for stage in store.stages():
+        staged = store.staged(stage)
+        for project in sorted(staged.projects()):
+            yield replace(verify_project(staged, project), stage=stage)
 
 
 def verify_project(store: Store, project: NormalizedName) -> Account:
@@ -98,26 +109,41 @@ def _read(store: Store, sha256: Sha256, promised: int | None) -> tuple[int, str 
     return size, None
 
 
-def collect_garbage(store: Store, *, now: datetime, grace: timedelta = GRACE, dry_run: bool = False) -> Garbage:
-    """Remove blobs that no manifest names and that nobody has put within `grace`.
+def collect_garbage(
+    store: Store,
+    *,
+    now: datetime,
+    grace: timedelta = GRACE,
+    stage_life: timedelta = STAGE_LIFE,
+    dry_run: bool = False,
+) -> Garbage:
+    """Remove blobs that no manifest names and that nobody has put within `grace`; drop what was staged too long ago.
 
     Raises StoreDamagedError, before anything is removed, if one manifest cannot be read: what it names is not known.
     """
     put_before = now - grace
+    expired = len(list(expire(store, staged_before=now - stage_life, removed_before=put_before, dry_run=dry_run)))
     old = [blob for blob in store.blobs() if blob.modified < put_before]  # before the manifests: see `_named`
     named = _named(store)
     orphans = [blob for blob in old if blob.sha256 not in named]
     if dry_run:
-        return _garbage(orphans, 0)
+        return _garbage(orphans, expired=expired, leftovers=0)
     gone = [blob for blob in orphans if store.remove_blob(blob.sha256, put_before=put_before)]
-    return _garbage(gone, store.tidy(put_before=put_before))
+    return _garbage(gone, expired=expired, leftovers=store.tidy(put_before=put_before))
 
 
-def _garbage(blobs: list[Blob], leftovers: int) -> Garbage:
-    return Garbage(blobs=len(blobs), size=sum(blob.size for blob in blobs), leftovers=leftovers)
+def _garbage(blobs: list[Blob], *, expired: int, leftovers: int) -> Garbage:
+    size = sum(blob.size for blob in blobs)
+    return Garbage(blobs=len(blobs), size=size, expired=expired, leftovers=leftovers)
 
 
 def _named(store: Store) -> set[Sha256]:
-    """Return all that manifests name now: whoever names an old blob from now on has put it again first."""
-    manifests: Iterator[Manifest | None] = (store.read_manifest(project) for project in store.projects())
+    """Return all that manifests name now: whoever names an old blob from now on has put it again first.
+
+    Stages come first: what leaves one while this reads has gone to the index, and is met there.
+    """
+    rooms = [*map(store.staged, store.stages()), store]
+    manifests: Iterator[Manifest | None] = (
+        room.read_manifest(project) for room in rooms for project in room.projects()
+    )
     return {digest for manifest in manifests if manifest for file in manifest.files for digest in file.blobs}
