@@ -7,8 +7,9 @@ updates without a word.) `open` proves that the service honours the condition. S
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from tempfile import NamedTemporaryFile
@@ -50,12 +51,14 @@ class BucketStore:
     address: str
     room: str = "projects"
     """What the keys of manifests begin with."""
+    proven: threading.Event = field(default_factory=threading.Event)
+    """Set once the service was seen to honour conditions."""
 
     @classmethod
     def open(cls, address: str) -> BucketStore:
-        """Open `s3://bucket/prefix`; keys, region and endpoint come from the environment.
+        """Open `s3://bucket/prefix`; keys, region and endpoint come from the environment. The service may be down.
 
-        Raises UsageError, StoreUnavailableError.
+        Raises UsageError.
         """
         try:
             bucket = S3Store.from_url(
@@ -67,12 +70,8 @@ class BucketStore:
         except (BaseError, ValueError) as error:
             raise UsageError(f"not an address of a bucket: {_first_line(error)}", where=address) from error
         store = cls(bucket, address)
-        if not store._honours_conditions():
-            raise UsageError(
-                "the service ignores If-None-Match, so two writers would undo each other's work",
-                where=address,
-                hint="use a service that honours conditional writes, or a folder",
-            )
+        with suppress(StoreUnavailableError):  # it may be back before the first write
+            store._prove()
         return store
 
     @contextmanager
@@ -150,6 +149,7 @@ class BucketStore:
 
     def swap_manifest(self, manifest: Manifest) -> bool:
         """Create the next generation's object, if the one before it is the newest."""
+        self._prove()
         if (self._newest(manifest.name) or 0) != manifest.generation - 1:
             return False
         return self._create(self._manifest(manifest.name, manifest.generation), manifest.to_json())
@@ -233,8 +233,17 @@ class BucketStore:
             return False
         return True
 
-    def _honours_conditions(self) -> bool:
-        return not (self._create(_PROBE, b"1") and self._create(_PROBE, b"2"))
+    def _prove(self) -> None:
+        """See once that of two writers one is refused."""
+        if self.proven.is_set():
+            return
+        if self._create(_PROBE, b"1") and self._create(_PROBE, b"2"):
+            raise UsageError(
+                "the service ignores If-None-Match, so two writers would undo each other's work",
+                where=self.address,
+                hint="use a service that honours conditional writes, or a folder",
+            )
+        self.proven.set()
 
     @contextmanager
     def _service(self, *, may_be_absent: bool = False) -> Iterator[None]:

@@ -103,6 +103,15 @@ def _read(archive: zipfile.ZipFile, name: FileName, bounds: Bounds) -> Described
     return described
 
 
+def read_metadata(path: Path, name: FileName, *, bounds: Bounds) -> bytes:
+    """Return METADATA of a wheel that `read_wheel` has found to be one. Raises IndexRefusesError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _text(archive, f"{_dist_info(archive.infolist(), name)}/METADATA", name.filename, bounds)
+    except _DAMAGED as error:
+        raise IndexRefusesError(f"{name.filename} is no zip archive, or a damaged one: {error}") from error
+
+
 def describe(data: bytes, *, project: NormalizedName, version: Version, where: str) -> Described:
     """Parse core metadata and hold them against name and version. Raises IndexRefusesError."""
     try:

@@ -9,7 +9,7 @@ import errno
 import hashlib
 import os
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -62,6 +62,16 @@ class Files:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
+
+    @contextmanager
+    def scratch(self) -> Iterator[BinaryIO]:
+        """Open a new file that is removed when the context ends, or by `sweep`."""
+        path = self._incoming / f"{self._owner}-{uuid.uuid4().hex}"
+        try:
+            with path.open("x+b") as file:
+                yield file
+        finally:
+            path.unlink(missing_ok=True)
 
     def place(self, arrived: Arrived) -> None:
         """Give bytes their name, durably."""

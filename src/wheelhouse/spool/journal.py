@@ -86,6 +86,14 @@ class Journal:
             except sqlite3.Error as error:
                 raise self._problem(error) from error
 
+    def changes(self) -> int:
+        """Return a number that is another one once somebody else has changed something; our own changes leave it."""
+        with self._lock:
+            try:
+                return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+            except sqlite3.Error as error:
+                raise self._problem(error) from error
+
     def faults(self) -> tuple[str, ...]:
         """Return what SQLite finds wrong with the file; nothing: it is sound."""
         with self._lock:

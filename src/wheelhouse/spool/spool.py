@@ -160,13 +160,29 @@ class Spool:
             )
             return self._item(_row(connection, row["id"]))
 
-    def done(self, item: Item) -> None:
-        """Say that an item was delivered. Its target is up, so what waits for the end of an outage is due now."""
+    def lease_behind(self, item: Item, *, most: int) -> list[Item]:
+        """Return the items behind one that is leased here, of its target and order key, and lease them with it.
+
+        Who delivers many at once delivers them in this order, or all of them together.
+        """
+        now = self._clock()
+        with self.journal.transaction(durable=False) as connection:
+            rows = connection.execute(
+                "UPDATE item SET owner = ?, leased_until = ? WHERE id IN (SELECT id FROM item WHERE state = 'waiting'"
+                " AND target = ? AND order_key = ? AND id > ? ORDER BY id LIMIT ?) RETURNING *",
+                (self.owner.name, now + self._lease_seconds, item.target, item.order_key, item.id, most),
+            ).fetchall()
+        return sorted((self._item(row) for row in rows), key=lambda other: other.id)
+
+    def done(self, *items: Item) -> None:
+        """Say that items were delivered. Their target is up, so what waits for the end of an outage is due now."""
         with self.journal.transaction(durable=True) as connection:
-            connection.execute("UPDATE item SET state = 'done', owner = NULL WHERE id = ?", (item.id,))
-            connection.execute(
-                "UPDATE item SET not_before = 0, outage = 0 WHERE target = ? AND outage = 1", (item.target,)
-            )
+            for item in items:
+                connection.execute("UPDATE item SET state = 'done', owner = NULL WHERE id = ?", (item.id,))
+            for target in {item.target for item in items}:
+                connection.execute(
+                    "UPDATE item SET not_before = 0, outage = 0 WHERE target = ? AND outage = 1", (target,)
+                )
         self.sweep()
 
     def retry_later(self, item: Item, verdict: str, *, outage: bool, wait: float = 0.0) -> float:
@@ -223,11 +239,15 @@ class Spool:
         with self.journal.transaction(durable=False) as connection:
             return self._item(_row(connection, identifier))
 
-    def items(self) -> list[Item]:
-        """Return all that was promised and not delivered, oldest first."""
+    def items(self, *, target: str | None = None, order_key: str | None = None) -> list[Item]:
+        """Return all that was promised and not delivered, oldest first; of one target or order key if asked."""
         with self.journal.transaction(durable=False) as connection:
             self._free_leases(connection, self._clock())
-            rows = connection.execute("SELECT * FROM item WHERE state != 'done' ORDER BY id").fetchall()
+            rows = connection.execute(
+                "SELECT * FROM item WHERE state != 'done' AND (:target IS NULL OR target = :target)"
+                " AND (:order_key IS NULL OR order_key = :order_key) ORDER BY id",
+                {"target": target, "order_key": order_key},
+            ).fetchall()
         return [self._item(row) for row in rows]
 
     def stats(self) -> Stats:
@@ -241,6 +261,15 @@ class Spool:
             ).fetchone()
             size = _total(connection)
         return Stats(waiting=waiting, leased=leased, aside=aside, size=size, limit=self.limit_bytes, oldest=oldest)
+
+    @contextmanager
+    def scratch(self) -> Iterator[BinaryIO]:
+        """Open a new file, from where `accept` links; gone when the context ends, or at the next start after a crash.
+
+        Raises SpoolFullError.
+        """
+        with self._room(), self.files.scratch() as file:
+            yield file
 
     def sweep(self) -> None:
         """Remove the bytes and rows of what was delivered.
