@@ -6,10 +6,12 @@ folder, and last the recipes that come with wheelhouse (then `dist/` and `.wheel
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import pydantic
 
@@ -88,6 +90,62 @@ class PathSettings(Strict):
     """Records, logs and results."""
 
 
+def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    for text in texts:
+        ipaddress.ip_network(text)
+    return texts
+
+
+def _public_url(text: str) -> str:
+    place = urlsplit(text)
+    whole = place.scheme in {"http", "https"} and place.hostname and not (place.query or place.fragment)
+    if text and not (whole and text.isascii() and text.isprintable() and " " not in text):
+        raise ValueError("an address is whole, as in https://wheels.example/pypi/")
+    if "@" in place.netloc:
+        raise ValueError("an address that everybody sees has no user and no password in it")
+    return text and text.rstrip("/") + "/"
+
+
+def _issuer(text: str) -> str:
+    place = urlsplit(text)
+    own = place.scheme == "http" and place.hostname in {"localhost", "127.0.0.1", "::1"}
+    if text not in {"github", "gitlab"} and not (place.hostname and (place.scheme == "https" or own)):
+        raise ValueError("an issuer is `github`, `gitlab`, or its https address as its tokens have it in `iss`")
+    return text
+
+
+class TrustedPublisher(Strict):
+    """A job of a CI service that may upload with no secret, by the identity that its service gives it (OIDC)."""
+
+    issuer: Annotated[str, pydantic.AfterValidator(_issuer)]
+    """`github`, `gitlab`, or the https address of another issuer."""
+    projects: Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
+    """What it may upload: names of projects, `*` for any characters."""
+    actions: Annotated[tuple[str, ...], pydantic.Field(min_length=1)] = ("upload",)
+    """What it may do to them; the actions are those of a token's scopes."""
+    repository: str | None = None
+    """`owner/name`; a GitLab project's path. `*` stands for any characters, here and in all that follows."""
+    workflow: str | None = None
+    """The workflow's file in that repository, as `release.yml`; for GitLab its path, as `.gitlab-ci.yml`. No `*`."""
+    environment: str | None = None
+    ref: str | None = None
+    """As `refs/tags/*`."""
+    claims: Mapping[str, str] = pydantic.Field(default_factory=dict)
+    """Any claim by its name: for other issuers, or to ask for more, as `repository_owner_id`."""
+
+    @pydantic.model_validator(mode="after")
+    def _says_who(self) -> TrustedPublisher:
+        short = [name for name in ("repository", "workflow", "environment", "ref") if getattr(self, name) is not None]
+        if self.issuer in {"github", "gitlab"}:
+            if self.repository is None or not self.repository.strip("*/"):
+                raise ValueError("`repository` is missing: else every job of everybody there could upload")
+        elif short:
+            raise ValueError(f"`{short[0]}` is for github and gitlab; `claims` takes any claim of any issuer")
+        elif not any(value.strip("*") for value in self.claims.values()):
+            raise ValueError("`claims` is missing: else whoever has an account there could upload")
+        return self
+
+
 class ServeSettings(Strict):
     """What `wheelhouse serve` serves, and to whom."""
 
@@ -99,14 +157,34 @@ class ServeSettings(Strict):
     """Where files are kept: a folder, relative to this file, or `s3://bucket/prefix`. Default: `index` in the state."""
     max_upload: Annotated[int, pydantic.Field(strict=True, ge=1)] = 4096
     """Mebibytes that one uploaded file may have."""
+    spool_megabytes: Count = 10_000
+    """How much may wait on this machine's disk for a store that is down."""
+    cache_megabytes: Count = 2_000
+    """How much of a bucket's files is kept on this machine's disk, to be read faster, and while the bucket is down."""
     anonymous_read: Literal["nobody", "local", "everybody"] = "local"
     """Who may read without a token; `local`: programs on this machine."""
     anonymous_upload: Literal["nobody", "local"] = "nobody"
     """Who may upload without a token."""
+    trusted_publishers: tuple[TrustedPublisher, ...] = ()
+    """Jobs of CI services that may upload with no secret."""
+    audience: str = ""
+    """Whom their identities have to be made for; default: the host name of `url`."""
+    signing_key: str = ""
+    """File of the key that their tokens are signed with. Default: `signing-key` in the state; made when missing."""
     tls_cert: str = ""
     """PEM file of the certificate and its chain, relative to this file; the index then speaks https."""
     tls_key: str = ""
     """PEM file of the certificate's key, without a password."""
+    url: Annotated[str, pydantic.AfterValidator(_public_url)] = ""
+    """Address that the index is known by, where that is a proxy's: `https://wheels.example/pypi/`."""
+    trusted_proxies: Annotated[tuple[str, ...], pydantic.AfterValidator(_networks)] = ()
+    """Addresses or networks of proxies whose `X-Forwarded-For` says who asks, as `10.0.0.0/8`."""
+    log: Literal["text", "json"] = "text"
+    """Form of the log's lines."""
+    access_log: Literal["all", "notable", "nothing"] = "notable"
+    """Requests that the log tells of; `notable`: all but pages and files that were read without trouble."""
+    metrics: Literal["nobody", "local", "everybody"] = "local"
+    """Who may read `/metrics` without a token of scope `metrics:*`."""
     grace: Duration = 30.0
     """How long requests in flight are given when the server is told to stop."""
 
@@ -160,6 +238,11 @@ class Workspace:
     def spool(self) -> Path:
         """What was accepted for an index and is not yet there."""
         return self.state / "spool"
+
+    @property
+    def index_spool(self) -> Path:
+        """What the index has acknowledged and its store does not have yet."""
+        return self.state / "index-spool"
 
     @property
     def work(self) -> Path:

@@ -22,7 +22,8 @@ TEXTS = (
     "everybody",
     "https://wheels.example/",
     "true",
-    "[]",
+    "all",
+    '["10.0.0.0/8"]',
 )
 
 

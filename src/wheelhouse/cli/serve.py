@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from wheelhouse.errors import MachineError
 if TYPE_CHECKING:
     from wheelhouse.cli.session import Session
     from wheelhouse.index.serving import Listening
+    from wheelhouse.index.settings import Settings
 
 _EVERYWHERE = {"0.0.0.0", "::", ""}  # noqa: S104 - what they mean is said to the user
 
@@ -26,6 +26,7 @@ Examples:
   wheelhouse serve --port 9000 --store /srv/wheels
   wheelhouse serve --host 0.0.0.0 --store s3://wheels/index
   wheelhouse serve --host 0.0.0.0 --port 443 --tls-cert fullchain.pem --tls-key privkey.pem
+  wheelhouse serve --url https://wheels.example/pypi/     # behind a proxy, which speaks https
 """
 )
 @click.option("--host", metavar="ADDRESS", help="Address to listen on. [default: 127.0.0.1]")
@@ -46,10 +47,17 @@ Examples:
 )
 @click.option("--tls-key", metavar="FILE", help="The certificate's key, a PEM file.")
 @click.option(
+    "--url",
+    metavar="ADDRESS",
+    help="Address that the index is known by, where a proxy stands before it: https://wheels.example/pypi/.",
+)
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="Form of the log's lines. [default: text]")
+@click.option(
     "--grace",
     metavar="DURATION",
     help="How long requests in flight are given when the server is told to stop. [default: 30s]",
 )
+@click.option("--check", is_flag=True, help="Look at the settings, the certificate and the store, and end.")
 @click.option("--allow-anonymous-upload", is_flag=True, help="Let programs on this machine upload without a token.")
 @pass_session
 def serve(
@@ -61,15 +69,20 @@ def serve(
     store: str | None,
     tls_cert: str | None,
     tls_key: str | None,
+    url: str | None,
+    log_format: str | None,
     grace: str | None,
+    check: bool,
     allow_anonymous_upload: bool,
 ) -> None:
     """Serve a package index until Ctrl-C or SIGTERM. Uploads need a token: `wheelhouse token create`."""
     try:
         from wheelhouse.index.app import make_app  # noqa: PLC0415 - start-up time
         from wheelhouse.index.environment import with_options, with_variables  # noqa: PLC0415 - likewise
+        from wheelhouse.index.logs import start_log  # noqa: PLC0415 - likewise
         from wheelhouse.index.serving import Listening, serve_until_stopped  # noqa: PLC0415 - likewise
         from wheelhouse.index.settings import Settings  # noqa: PLC0415 - likewise
+        from wheelhouse.index.store import open_store  # noqa: PLC0415 - likewise
     except ModuleNotFoundError as error:
         raise MachineError(
             f"the index needs {error.name}, which is not installed", hint="pip install 'wheelhouse[index]'"
@@ -81,6 +94,8 @@ def serve(
         "store": store,
         "tls_cert": tls_cert,
         "tls_key": tls_key,
+        "url": url,
+        "log": log_format,
         "grace": grace,
         "anonymous_upload": "local" if allow_anonymous_upload else None,
     }
@@ -88,16 +103,22 @@ def serve(
     settings = Settings.of(session.workspace, chosen)
     listening = Listening.of(chosen, base=session.workspace.state.parent)
     app = make_app(settings)
-    logging.basicConfig(level=logging.WARNING if session.quiet else logging.INFO, format="%(asctime)s %(message)s")
-    _greet(session, listening, settings.store)
+    if check:
+        open_store(settings.store).projects()
+        session.talk.print(f"all is well: {settings.store} answers, and the settings go together", markup=False)
+        return
+    listening = listening.on_free_port()
+    start_log(chosen.log, quiet=session.quiet)
+    _greet(session, listening, settings)
     serve_until_stopped(app, listening)
 
 
-def _greet(session: Session, listening: Listening, store: str) -> None:
+def _greet(session: Session, listening: Listening, settings: Settings) -> None:
     host = socket.gethostname() if listening.host in _EVERYWHERE else listening.host
-    root = f"{listening.scheme}://{f'[{host}]' if ':' in host else host}:{listening.port}"
+    here = f"{listening.scheme}://{f'[{host}]' if ':' in host else host}:{listening.port}"
+    root = (settings.public or here).rstrip("/")
     session.talk.print(
-        f"serving {store} at {root}/simple/\n"
+        f"serving {settings.store} at {here}/simple/\n"
         f"  pip install --index-url {root}/simple/ PACKAGE\n"
         f"  uv pip install --default-index {root}/simple/ PACKAGE\n"
         f"  twine upload --repository-url {root}/legacy/ FILES",

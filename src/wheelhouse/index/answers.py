@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from wheelhouse.index.conditions import Span, best_body, is_known, wanted_span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
+    from pathlib import Path
 
     from wheelhouse.index.model import Sha256
     from wheelhouse.index.negotiation import MediaType
     from wheelhouse.index.problems import Problem
     from wheelhouse.index.render import Page
-    from wheelhouse.index.store import Store
 
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -30,6 +30,46 @@ _ASK_AGAIN = "max-age=0, must-revalidate"
 #: A file's address has its hash in it.
 _FOR_EVER = "max-age=31536000, immutable"
 _NO_SNIFFING: Header = (b"x-content-type-options", b"nosniff")
+
+
+class Sent:
+    """Passes messages on, and remembers what the answer is."""
+
+    __slots__ = ("_send", "request", "size", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+        """0: no answer has begun."""
+        self.size = 0
+        """Bytes of the body."""
+        self.request = ""
+        """The request's id, once somebody wanted it."""
+
+    async def __call__(self, message: Message) -> None:
+        """Pass a message on."""
+        kind = message["type"]
+        if kind == "http.response.body":
+            self.size += len(message.get("body", b""))
+        elif kind == "http.response.start":
+            self.status = message["status"]
+            if self.request:
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.request.encode("latin-1"))]
+        elif kind == PATHSEND:
+            self.size = message.get("size", 0)
+        await self._send(message)
+
+
+class Blobs(Protocol):
+    """Where the bytes of an answer are: a store, or what has as much of one."""
+
+    def local_path(self, sha256: Sha256) -> Path | None:
+        """Return where the bytes lie on this machine's disk; None: not there."""
+        ...
+
+    def open_range(self, sha256: Sha256, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yield bytes from `start` up to `end`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +113,29 @@ class Reply:
             headers.append((b"content-encoding", body.encoding.encode()))
         await self._whole(200, body.data, headers)
 
-    async def blob(self, store: Store, sha256: Sha256, size: int) -> None:
+    @property
+    def wants_range(self) -> bool:
+        """Say whether a part of a file may be what is wanted."""
+        return not self.head and "range" in self.headers
+
+    async def arriving(self, sha256: Sha256, size: int, pieces: AsyncIterator[bytes]) -> None:
+        """Answer with a file that is on its way here. Its first piece is here before the status is sent."""
+        piece = await anext(pieces, b"")
+        headers = [
+            (b"etag", f'"{sha256}"'.encode()),
+            (b"cache-control", self._caching(_FOR_EVER)),
+            (b"accept-ranges", b"bytes"),
+            (b"content-type", b"application/octet-stream"),
+            (b"content-length", str(size).encode()),
+            _NO_SNIFFING,
+        ]
+        await self._start(200, headers)
+        while piece:
+            await self.send({"type": "http.response.body", "body": piece, "more_body": True})
+            piece = await anext(pieces, b"")
+        await self._end()
+
+    async def blob(self, store: Blobs, sha256: Sha256, size: int) -> None:
         """Answer with a file of the store, or a range of it, or that the client has it."""
         etag = f'"{sha256}"'
         headers = [
@@ -104,7 +166,7 @@ class Reply:
             await self._end()
         elif path is not None:
             await self._start(status, headers)
-            await self.send({"type": PATHSEND, "path": str(path)})
+            await self.send({"type": PATHSEND, "path": str(path), "size": size})
         else:
             await self._stream(status, headers, store.open_range(sha256, part.start, part.end))
 

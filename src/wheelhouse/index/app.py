@@ -13,34 +13,43 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import lru_cache
+from time import perf_counter
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from wheelhouse.errors import IndexRefusesError, NotOnIndexError
-from wheelhouse.index.answers import PATHSEND, Reply
+from wheelhouse.index.answers import PATHSEND, Reply, Sent
 from wheelhouse.index.audit import AuditLog
 from wheelhouse.index.auth import Gate
 from wheelhouse.index.catalog import Catalog
+from wheelhouse.index.durable import make_durable
+from wheelhouse.index.logs import Answered, is_told, tell
 from wheelhouse.index.model import FileName, parse_project
 from wheelhouse.index.negotiation import negotiate
 from wheelhouse.index.problems import NOT_FOUND, Problem, problem_of
+from wheelhouse.index.proxies import NO_PROXIES, Proxies
 from wheelhouse.index.repository import Repository
 from wheelhouse.index.routes import make_routes
 from wheelhouse.index.scopes import Action
-from wheelhouse.index.site import Site, asker_of
+from wheelhouse.index.site import Site, asker_of, request_id, with_request_id
 from wheelhouse.index.store import open_store
 from wheelhouse.index.tokens import TokenFile
+from wheelhouse.index.traffic import kind_of
 from wheelhouse.index.upload import Uploads
+from wheelhouse.index.upstream.mirror import Mirror
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from packaging.utils import NormalizedName
 
-    from wheelhouse.index.answers import Message, Receive, Scope, Send
+    from wheelhouse.index.answers import Receive, Scope, Send
     from wheelhouse.index.auth import Asker
+    from wheelhouse.index.logs import AccessLog
     from wheelhouse.index.model import File, Sha256
+    from wheelhouse.index.oidc import TrustedPublishing
     from wheelhouse.index.settings import Settings
+    from wheelhouse.index.upstream.page import Origin
 
 LOG = logging.getLogger("wheelhouse.index")
 #: Clients of one kind send one header: looking at it once is enough.
@@ -58,35 +67,71 @@ _NO_METHOD = Problem(status=405, text="this can only be read", headers={"Allow":
 def make_app(settings: Settings) -> IndexApp:
     """Open the store and put the application together. Raises UsageError, StoreUnavailableError."""
     store = open_store(settings.store)
+    outbox, repository = None, Repository(store=store)
+    if settings.buffer is not None:
+        durable = make_durable(store, settings.buffer, elsewhere="://" in settings.store, bounds=settings.bounds)
+        store, outbox, repository = durable.reading, durable.outbox, durable.outbox.repository
+    publishing = _publishing(settings)
+    mint = publishing.mint if publishing is not None else None
     return IndexApp(
         site=Site(
-            catalog=Catalog(store=store),
-            gate=Gate(rules=settings.access, tokens=TokenFile(settings.tokens)),
-            uploads=Uploads(repository=Repository(store=store), limit=settings.max_upload, bounds=settings.bounds),
+            catalog=Catalog(store=store, mirror=Mirror.open(settings.mirror) if settings.mirror is not None else None),
+            gate=Gate(rules=settings.access, tokens=TokenFile(settings.tokens), mint=mint),
+            uploads=Uploads(repository=repository, limit=settings.max_upload, bounds=settings.bounds, outbox=outbox),
             audit=AuditLog(folder=settings.audit),
-        )
+            records=settings.records,
+            pending=outbox,
+            publishing=publishing,
+            public=settings.public,
+        ),
+        access_log=settings.access_log,
+        proxies=Proxies.of(settings.trusted_proxies),
     )
+
+
+def _publishing(settings: Settings) -> TrustedPublishing | None:
+    if settings.trust is None:
+        return None
+    from wheelhouse.index.oidc import TrustedPublishing  # noqa: PLC0415 - cryptography takes its time to load
+
+    return TrustedPublishing.of(settings.trust)
 
 
 class IndexApp:
     """The application. Holds nothing that another process would have to know."""
 
-    def __init__(self, *, site: Site) -> None:
+    def __init__(self, *, site: Site, access_log: AccessLog = "nothing", proxies: Proxies = NO_PROXIES) -> None:
         self._site = site
+        self._access_log: AccessLog = access_log
+        self._proxies = proxies
         self._routes = make_routes(site)
+
+    def close(self) -> None:
+        """Let go of what is open; what was acknowledged is on a disk."""
+        if self._site.pending is not None:
+            self._site.pending.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] != "http":
             await self._routes(scope, receive, send)
             return
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        if self._proxies.networks:
+            scope = self._proxies.unveil(scope)
+        path = _below(scope["path"], scope.get("root_path", ""))
+        sent, begun = Sent(send), perf_counter()
+        try:
+            await self._answer(path, scope, receive, sent)
+        finally:
+            self._count(path, scope, sent, perf_counter() - begun)
+
+    async def _answer(self, path: str, scope: Scope, receive: Receive, sent: Sent) -> None:
         answer = self._direct(path)
         if answer is None:
-            await self._routes(scope, receive, send)
+            scope = with_request_id(scope, sent)
+            await self._routes(scope, receive, sent)
             return
         asker = asker_of(scope)
-        sent = _Sent(send)
         reply = Reply(
             send=sent,
             headers=asker.headers,
@@ -102,10 +147,37 @@ class IndexApp:
         except Exception as error:
             problem = problem_of(error)
             if problem.ours:
-                LOG.exception("%s %s", scope["method"], path)
-            if sent.started:
+                sent.request = request_id(asker)
+                LOG.exception("%s %s", scope["method"], path, extra={"request": sent.request})
+            if sent.status:
                 raise
             await reply.problem(problem)
+
+    def _count(self, path: str, scope: Scope, sent: Sent, seconds: float) -> None:
+        kind = kind_of(path)
+        self._site.traffic.add(kind, sent.status, size=sent.size, seconds=seconds)
+        if not is_told(self._access_log, kind, sent.status):
+            return
+        asker = asker_of(scope)
+        answered = Answered(
+            method=scope["method"],
+            path=path,
+            status=sent.status,
+            size=sent.size,
+            seconds=seconds,
+            who=self._site.who(asker),
+            address=asker.address,
+            request=sent.request or request_id(asker),
+        )
+        tell(answered)
+
+    async def _theirs(self, origin: Origin, sha256: str, shelf: str, suffix: str, reply: Reply) -> None:
+        """Answer with an upstream's file, or the metadata of one."""
+        wanted = origin if not suffix else origin.beside() if suffix == "metadata" else None
+        mirror = self._site.catalog.mirror
+        if mirror is None or wanted is None or origin.sha256 != sha256 or shelf != sha256[:2]:
+            raise NotOnIndexError(f"there is no file {origin.filename}{suffix and f'.{suffix}'} of this hash")
+        await mirror.answer(reply, wanted)
 
     def _direct(self, path: str) -> Callable[[str, Scope, Asker, Reply], Awaitable[None]] | None:
         if path == _SIMPLE or path.startswith(f"{_SIMPLE}/"):
@@ -148,6 +220,10 @@ class IndexApp:
         shelf, sha256, filename = parts
         name, suffix = _split(filename)
         entry = await self._site.readable(asker, _project_of_file(name))
+        theirs = entry.theirs.get(name)
+        if theirs is not None:
+            await self._theirs(theirs, sha256, shelf, suffix, reply)
+            return
         file = entry.files.get(name)
         if file is None or file.sha256 != sha256 or shelf != sha256[:2]:
             raise NotOnIndexError(f"there is no file {name} of this hash")
@@ -162,16 +238,9 @@ class IndexApp:
         await reply.blob(store, beside, blob.size)
 
 
-class _Sent:
-    """Passes messages on, and remembers whether the answer has begun."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.started = False
-
-    async def __call__(self, message: Message) -> None:
-        self.started = True
-        await self._send(message)
+def _below(path: str, root: str) -> str:
+    """Return the path below that of the index, whether a proxy has cut that off or not."""
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 
 def _project_of(text: str) -> NormalizedName:

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 
 from wheelhouse.index.failures import FailureLimit
 from wheelhouse.index.scopes import Action
+from wheelhouse.index.tokens import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from packaging.utils import NormalizedName
 
+    from wheelhouse.index.minting import Mint
     from wheelhouse.index.tokens import Token, TokenFile
 
 #: The user name that stands for "the password is a token", as for twine, pip and uv.
@@ -64,6 +66,16 @@ def _is_loopback(address: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Who:
+    """Whose request it is."""
+
+    name: str
+    """Of a token, or of a trusted publisher; else `anonymous-local` or `anonymous`."""
+    claims: Mapping[str, str] = field(default_factory=dict)
+    """Of a trusted publisher, as its issuer vouches for them; others have none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Denied:
     """Why a request is refused."""
 
@@ -83,11 +95,17 @@ class AccessRules:
     """Programs on this machine may read."""
     anonymous_local_upload: bool = False
     """Programs on this machine may upload."""
+    anonymous_metrics: bool = False
+    """Anybody may read the metrics."""
+    anonymous_local_metrics: bool = True
+    """Programs on this machine may."""
 
     def open_to(self, asker: Asker, action: Action) -> bool:
         """Say whether an action needs no token."""
         if action is Action.READ:
             return self.anonymous_read or (self.anonymous_local_read and asker.local)
+        if action is Action.METRICS:
+            return self.anonymous_metrics or (self.anonymous_local_metrics and asker.local)
         return self.anonymous_local_upload and asker.local
 
 
@@ -102,6 +120,8 @@ class Gate:
 
     rules: AccessRules
     tokens: TokenFile
+    mint: Mint | None = None
+    """Reads the tokens that trusted publishers were given."""
     failures: FailureLimit = field(default_factory=FailureLimit)
     clock: Callable[[], datetime] = utc_now
 
@@ -130,13 +150,18 @@ class Gate:
             return Denied(status=401, message=f"a token is needed: user name {TOKEN_USER}, the token as password")
         return found
 
-    def who(self, asker: Asker) -> str:
+    def who(self, asker: Asker) -> Who:
         """Return whose request it is, for the audit log. Decides nothing, and counts nothing."""
         text = _token_text(asker.headers.get("authorization", ""))
-        token = self.tokens.find(text, now=self.clock()) if text is not None else None
+        token = self._find(text, self.clock()) if text is not None else None
         if token is not None:
-            return token.name
-        return ANONYMOUS_LOCAL if asker.local else ANONYMOUS
+            return Who(name=token.name, claims=token.claims)
+        return Who(name=ANONYMOUS_LOCAL if asker.local else ANONYMOUS)
+
+    def _find(self, text: str, now: datetime) -> Token | None:
+        if self.mint is not None and text.startswith(PREFIX):
+            return self.mint.read(text, now=now)
+        return self.tokens.find(text, now=now)
 
     def identify(self, asker: Asker) -> Token | Denied | None:
         """Return the asker's token; None where none was sent. A wrong one is refused even where none is needed."""
@@ -147,7 +172,9 @@ class Gate:
         if text is None:
             return Denied(status=401, message=f"the user name has to be {TOKEN_USER}, and the password a token")
         now = self.clock()
-        token = self.tokens.find(text, now=now)
+        token = self._find(text, now)
+        if token is not None and token.minted:
+            return token  # signed by ourselves: nothing to guess, and nothing to write down
         # A known token has a count of its own: a neighbour's wrong tries do not lock its holder out.
         key = f"{asker.address} {self.tokens.knows(text) or ''}"
         wait = self.failures.wait(key, now)

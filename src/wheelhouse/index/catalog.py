@@ -16,15 +16,21 @@ from wheelhouse.errors import StoreUnavailableError
 from wheelhouse.index.render import RELATIVE, render_project, render_root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from datetime import datetime
 
     from packaging.utils import NormalizedName
 
     from wheelhouse.index.model import File, Manifest
     from wheelhouse.index.render import Links, Pages
     from wheelhouse.index.store import Store
+    from wheelhouse.index.upstream.mirror import Mirror
+    from wheelhouse.index.upstream.page import Origin
 
 MEBIBYTE = 2**20
+#: Bytes in memory, about, of what is known of an upstream's file.
+_ORIGIN = 1500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +43,22 @@ class Entry:
     """None: this is the list of all projects."""
     pages: Pages
     files: Mapping[str, File]
-    """The files that may be had, by their names."""
+    """The files of ours that may be had, by their names."""
+    theirs: Mapping[str, Origin] = field(default_factory=dict)
+    """Those of an upstream, by their names."""
+    own: Entry | None = None
+    """What the store alone has of it, where more is shown than that."""
+    until: datetime | None = None
+    """When it is no longer true although nothing has changed."""
+    names: Sequence[NormalizedName] = ()
+    """Of the list of all: the projects, in order."""
 
     @property
     def size(self) -> int:
-        """Bytes of the pages in all their forms."""
+        """Bytes of the pages in all their forms, and about as many as go with them."""
         pages = (self.pages.html, self.pages.json)
-        return sum(len(body.data) for page in pages for body in (page.identity, page.gzip, page.zstd))
+        whole = sum(len(body.data) for page in pages for body in (page.identity, page.gzip, page.zstd))
+        return whole + _ORIGIN * len(self.theirs) + (self.own.size if self.own is not None else 0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,6 +66,8 @@ class Catalog:
     """Entries by project; the least recently used go first when they take too much room."""
 
     store: Store
+    mirror: Mirror | None = None
+    """What is behind the store; None: nothing."""
     links: Links = RELATIVE
     fresh_for: float = 1.0
     """Seconds."""
@@ -59,6 +76,11 @@ class Catalog:
     _entries: OrderedDict[NormalizedName | None, tuple[Entry, float]] = field(default_factory=OrderedDict, init=False)
     _bytes: int = field(default=0, init=False)
     _loading: dict[NormalizedName | None, asyncio.Task[Entry | None]] = field(default_factory=dict, init=False)
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """Return how many entries are remembered, and the bytes of their pages."""
+        return len(self._entries), self._bytes
 
     def remembered(self, project: NormalizedName | None) -> Entry | None:
         """Return a project's entry if no question to the store is due; None as project: the list of all."""
@@ -93,7 +115,9 @@ class Catalog:
         known = self._entries.get(project)
         asked = self.clock()
         try:
-            entry = await asyncio.to_thread(self._load, project, known[0] if known else None)
+            entry = await asyncio.to_thread(self._load, project, (known[0].own or known[0]) if known else None)
+            if self.mirror is not None:
+                entry = await self.mirror.behind(project, entry, known[0] if known else None)
         except StoreUnavailableError:
             if known is None:
                 raise
@@ -113,7 +137,7 @@ class Catalog:
             marks = self.store.projects()
             if known is not None and known.mark == marks.keys():
                 return known
-            return Entry(mark=set(marks), manifest=None, pages=render_root(marks), files={})
+            return Entry(mark=set(marks), manifest=None, pages=render_root(marks), files={}, names=sorted(marks))
         mark = self.store.mark(project)
         if mark is None:
             return None

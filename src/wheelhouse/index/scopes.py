@@ -22,6 +22,8 @@ class Action(StrEnum):
 
     READ = "read"
     UPLOAD = "upload"
+    METRICS = "metrics"
+    """Read the numbers of the server: of all projects, so its pattern is `*`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,9 @@ import signal
 import socket
 import ssl
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
 
 from wheelhouse.errors import CertificateError, MachineError, UsageError
 
@@ -71,19 +72,31 @@ class Listening:
     host: str
     port: int
     tls: Tls | None
+    prefix: str
+    """Path of the public address: what a proxy leaves on a request's path, or cuts off. No slash at its end."""
     grace: float
     """Seconds that requests in flight are given at the end."""
 
     @classmethod
     def of(cls, serve: ServeSettings, base: Path) -> Listening:
-        """Take the settings; paths are relative to `base`. Raises UsageError, CertificateError, MachineError."""
+        """Take the settings; paths are relative to `base`. Raises UsageError, CertificateError."""
         if bool(serve.tls_cert) != bool(serve.tls_key):
             lacking = "tls-key" if serve.tls_cert else "tls-cert"
             raise UsageError(f"{lacking} is missing: a certificate and its key go together", where="serve")
         tls = Tls(certificate=base / serve.tls_cert, key=base / serve.tls_key) if serve.tls_cert else None
         if tls is not None:
             tls.check()
-        return cls(host=serve.host, port=_free_port(serve.host, serve.port), tls=tls, grace=serve.grace)
+        return cls(
+            host=serve.host,
+            port=serve.port,
+            tls=tls,
+            prefix=urlsplit(serve.url).path.rstrip("/"),
+            grace=serve.grace,
+        )
+
+    def on_free_port(self) -> Listening:
+        """Return the same with a port that can be had, for 0 any. Raises MachineError."""
+        return replace(self, port=_free_port(self.host, self.port))
 
     @property
     def scheme(self) -> str:
@@ -131,6 +144,7 @@ async def _serve(app: Callable[..., Any], listening: Listening) -> int:
         ssl_cert=listening.tls.certificate if listening.tls else None,
         ssl_key=listening.tls.key if listening.tls else None,
         ssl_protocol_min=SSLProtocols.tls12,
+        url_path_prefix=listening.prefix or None,
     )
     loop = asyncio.get_running_loop()
     enough = asyncio.Event()

@@ -4,16 +4,44 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from wheelhouse.errors import UsageError
 from wheelhouse.index.auth import AccessRules
 from wheelhouse.index.wheelfile import Bounds
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wheelhouse.config import ServeSettings, Workspace
+    from wheelhouse.config import ServeSettings, TrustedPublisher, Workspace
+    from wheelhouse.index.upstream.mirror import MirrorSetup
+    from wheelhouse.index.logs import AccessLog
 
 MEBIBYTE = 2**20
+MEGABYTE = 10**6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustSettings:
+    """What trusted publishing has to know."""
+
+    publishers: tuple[TrustedPublisher, ...]
+    audience: str
+    signing_key: Path
+    used: Path
+    """The folder of identity tokens that were used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BufferSettings:
+    """What of this machine's disk bridges an outage of the store."""
+
+    spool: Path
+    """Folder of what was acknowledged and is not yet in the store. Servers of one machine may share it."""
+    spool_bytes: int
+    cache: Path
+    """Folder of the store's last manifests and, of a store elsewhere, of some of its files."""
+    cache_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +57,20 @@ class Settings:
     access: AccessRules
     max_upload: int
     """Bytes."""
+    public: str | None = None
+    """The address that the index is known by, with a slash at its end; None: nobody has said it."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks."""
+    buffer: BufferSettings | None = None
+    """None: while the store is down nothing is accepted, and only what is in memory is served."""
+    access_log: AccessLog = "notable"
     bounds: Bounds = field(default_factory=Bounds)
+    trust: TrustSettings | None = None
+    """None: there are no trusted publishers."""
+    mirror: MirrorSetup | None = None
+    """None: nothing is mirrored."""
+    records: Path | None = None
+    """The folder of what was built, for the pages about it."""
 
     @classmethod
     def of(cls, workspace: Workspace, serve: ServeSettings) -> Settings:
@@ -39,13 +80,44 @@ class Settings:
             store=serve.store if "://" in serve.store else str(folder),
             tokens=tokens_file(workspace),
             audit=audit_folder(workspace),
+            trust=_trust(workspace, serve) if serve.trusted_publishers else None,
             access=AccessRules(
                 anonymous_read=serve.anonymous_read == "everybody",
                 anonymous_local_read=serve.anonymous_read != "nobody",
                 anonymous_local_upload=serve.anonymous_upload == "local",
+                anonymous_metrics=serve.metrics == "everybody",
+                anonymous_local_metrics=serve.metrics != "nobody",
             ),
             max_upload=serve.max_upload * MEBIBYTE,
+            buffer=BufferSettings(
+                spool=workspace.index_spool,
+                spool_bytes=serve.spool_megabytes * MEGABYTE,
+                cache=workspace.state / "index-cache",
+                cache_bytes=serve.cache_megabytes * MEGABYTE,
+            ),
+            public=serve.url or None,
+            records=workspace.jobs,
+            trusted_proxies=serve.trusted_proxies,
+            access_log=serve.access_log,
         )
+
+
+def _trust(workspace: Workspace, serve: ServeSettings) -> TrustSettings:
+    audience = serve.audience or urlsplit(serve.url).hostname
+    if not audience:
+        # Not the Host header: an identity made for another service would be good here, if its bearer only says so.
+        raise UsageError(
+            "trusted publishers need to know whom their identities are for",
+            where="serve.audience",
+            hint='set `url = "https://…"` under [serve], or an `audience` that no other service has',
+        )
+    state = workspace.state
+    return TrustSettings(
+        publishers=serve.trusted_publishers,
+        audience=audience,
+        signing_key=state.parent / serve.signing_key if serve.signing_key else state / "signing-key",
+        used=state / "used-identities",
+    )
 
 
 def tokens_file(workspace: Workspace) -> Path:

@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from wheelhouse.errors import NotOnIndexError
+from wheelhouse.errors import NotOnIndexError, WheelhouseError
 from wheelhouse.index.audit import AuditEvent, AuditOutcome
 from wheelhouse.index.auth import Asker
 from wheelhouse.index.problems import DeniedError, outcome_of
 from wheelhouse.index.scopes import Action
+from wheelhouse.index.traffic import Traffic
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from packaging.utils import NormalizedName
 
-    from wheelhouse.index.answers import Scope
+    from wheelhouse.index.answers import Scope, Sent
     from wheelhouse.index.audit import AuditAction, AuditLog
-    from wheelhouse.index.auth import Gate
+    from wheelhouse.index.auth import Gate, Who
     from wheelhouse.index.catalog import Catalog, Entry
+    from wheelhouse.index.oidc import TrustedPublishing
+    from wheelhouse.index.outbox import Outbox
     from wheelhouse.index.upload import Uploads
 
 
@@ -38,6 +43,8 @@ class Deed:
     sha256: str | None = None
     reason: str = ""
     """Why, as the asker says."""
+    by: Who | None = None
+    """Who, where it is not the request's credentials that say it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +55,14 @@ class Site:
     gate: Gate
     uploads: Uploads
     audit: AuditLog
+    traffic: Traffic = field(default_factory=Traffic)
+    public: str | None = None
+    """The address that the index is known by, with a slash at its end; None: nobody has said it."""
+    publishing: TrustedPublishing | None = None
+    pending: Outbox | None = None
+    """What was acknowledged and is not yet in the store; None: the server keeps no spool."""
+    records: Path | None = None
+    """The folder of what was built, a record a job; None: this index is not beside a workspace that builds."""
 
     def authorize(self, asker: Asker, action: Action, project: NormalizedName | None) -> None:
         """Raise DeniedError where this may not be; None stands for the list of all projects."""
@@ -69,6 +84,13 @@ class Site:
             raise NotOnIndexError(f"there is no project {project} here")
         return entry
 
+    def who(self, asker: Asker) -> str:
+        """Return whose request it is, for a log; never raises a WheelhouseError."""
+        try:
+            return self.gate.who(asker).name
+        except WheelhouseError:  # tokens that cannot be read: the answer was about that already
+            return "unknown"
+
     async def note(self, asker: Asker, deed: Deed, outcome: AuditOutcome = AuditOutcome.DONE) -> None:
         """Write down what was done, before the answer is sent."""
         await self._write_down(asker, deed, outcome, deed.reason)
@@ -78,6 +100,8 @@ class Site:
         await self._write_down(asker, deed, outcome_of(error), str(error))
 
     async def _write_down(self, asker: Asker, deed: Deed, outcome: AuditOutcome, reason: str) -> None:
+        who = deed.by or self.gate.who(asker)
+        self.traffic.add_deed(deed.action, outcome)
         event = AuditEvent(
             time=self.gate.clock(),
             action=deed.action,
@@ -85,7 +109,8 @@ class Site:
             project=deed.project,
             filename=deed.filename,
             sha256=deed.sha256,
-            who=self.gate.who(asker),
+            who=who.name,
+            claims=who.claims,
             address=asker.address,
             reason=reason,
             request=request_id(asker),
@@ -97,6 +122,13 @@ def request_id(asker: Asker) -> str:
     """Return the id that a request came with, where it is a sane one, else a new one."""
     given = asker.headers.get("x-request-id", "")
     return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def with_request_id(scope: Scope, sent: Sent) -> Scope:
+    """Return a request that has an id, which its answer will have too."""
+    sent.request = request_id(asker_of(scope))
+    headers = [(name, value) for name, value in scope["headers"] if name != b"x-request-id"]
+    return {**scope, "headers": [*headers, (b"x-request-id", sent.request.encode())]}
 
 
 def asker_of(scope: Scope) -> Asker:
