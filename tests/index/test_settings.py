@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from wheelhouse.config import Config, Workspace
+from wheelhouse.errors import UsageError
 from wheelhouse.index.settings import Settings
 
 HERE = Path("/somewhere")
@@ -43,3 +44,15 @@ def test_settings__by_default__uploads_need_a_token() -> None:
     assert not settings().access.anonymous_local_upload
     assert settings(anonymous_upload="local", max_upload=1).access.anonymous_local_upload
     assert settings(max_upload=1).max_upload == 2**20
+
+
+def test_settings__trusted_publishers__have_to_know_whom_identities_are_for() -> None:
+    publisher = {"issuer": "github", "repository": "acme/spam", "projects": ["spam"]}
+    with pytest.raises(UsageError, match=r"serve\.audience"):
+        settings(trusted_publishers=[publisher])
+    by_url = settings(trusted_publishers=[publisher], url="https://Wheels.example/pypi/").trust
+    by_name = settings(trusted_publishers=[publisher], url="https://wheels.example/", audience="acme").trust
+    assert by_url is not None
+    assert by_name is not None
+    assert (by_url.audience, by_name.audience) == ("wheels.example", "acme")
+    assert settings().trust is None

@@ -121,7 +121,7 @@ class AuditLog:
                 os.close(handle)
         except OSError as error:
             told = line.decode().strip()
-            LOG.error("the audit log cannot be written (%s): %s", error.strerror or error, told)  # noqa: TRY400 - the line says it all
+            LOG.warning("the audit log cannot be written (%s): %s", error.strerror or error, told)
 
     def events(self, *, since: datetime | None = None, project: NormalizedName | None = None) -> Iterator[AuditEvent]:
         """Yield what the log has, the oldest first. A line that a power cut has torn is left out."""

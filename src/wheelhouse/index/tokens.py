@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+#: How the tokens of trusted publishers begin, which no file has.
+PREFIX = "whm_"
 _FORM = re.compile(r"wh_([a-z2-7]{16})_([a-z2-7]{52})")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ID_BYTES, _SECRET_BYTES = 10, 32
@@ -52,6 +55,13 @@ class Token(_Closed):
     created: datetime
     expires: datetime | None = None
     last_used: datetime | None = None
+    claims: Mapping[str, str] = pydantic.Field(default_factory=dict)
+    """Of the trusted publisher that it was minted for; a token in the file has none."""
+
+    @property
+    def minted(self) -> bool:
+        """Say whether it was made for a trusted publisher."""
+        return not self.sha256
 
     def expired(self, now: datetime) -> bool:
         """Say whether its time is over."""
