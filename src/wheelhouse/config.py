@@ -7,6 +7,7 @@ folder, and last the recipes that come with wheelhouse (then `dist/` and `.wheel
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from wheelhouse.errors import UsageError
 from wheelhouse.recipe_fields import FolderText
 from wheelhouse.selector import selector_problems
 from wheelhouse.target import known_identifiers
-from wheelhouse.toml import Count, Duration, Flag, Strict, find_all, load_toml
+from wheelhouse.toml import Age, Count, Duration, Flag, Strict, find_all, load_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,16 @@ BuilderChoice = Literal["auto", "cibuildwheel", "host"]
 Toolchain = Literal["auto", "zig", "system"]
 ENVIRONMENT_REGISTRY = "WHEELHOUSE_REGISTRY"
 FILE_NAME = "wheelhouse.toml"
+
+
+def _pattern(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9*](?:[A-Za-z0-9._*-]*[A-Za-z0-9*])?", text):
+        raise ValueError("a project's name, with `*` for any characters, as in `acme-*`")
+    return text
+
+
+Pattern = Annotated[str, pydantic.AfterValidator(_pattern)]
+"""Names of projects in any spelling."""
 
 
 class IndexSettings(Strict):
@@ -58,7 +69,7 @@ class BuildSettings(Strict):
     toolchain: Toolchain = "auto"
     """Compiler of the host builder: `zig` reaches an old glibc, `system` is the machine's own; `auto`: zig first."""
     jobs: Count = 0
-    """How many jobs at once; 0: as many as processors and memory allow."""
+    """How many jobs at once; 0: one more than processors, fewer where memory would not do."""
     timeout: Duration = 1800.0
     """How long one job may take, e.g. `90s`, `30m`, `2h`."""
 
@@ -189,6 +200,32 @@ class ServeSettings(Strict):
     """How long requests in flight are given when the server is told to stop."""
 
 
+class MirrorSettings(Strict):
+    """What other indexes are behind ours, and what may be had from them."""
+
+    enabled: Flag = True
+    """Serve what others have, on demand."""
+    upstreams: tuple[str, ...] = ()
+    """Their Simple API roots. The first that has a project answers for it. Default: the index that sources come from."""
+    offline: Flag = False
+    """Ask nobody: what was fetched before is all there is."""
+    min_age: Age = 0.0
+    """How old a file has to be before it is shown, as `14d`: by then much of what is malicious has been found out."""
+    min_age_of: Mapping[Pattern, Age] = pydantic.Field(default_factory=dict)
+    """The same for some projects, as `acme-* = "0s"`."""
+    allow: tuple[Pattern, ...] = ()
+    """Projects that may be had, `*` for any characters; all others are answered with 403. Default: all."""
+    deny: tuple[Pattern, ...] = ()
+    """Projects that may not, whatever `allow` says."""
+    policy: Mapping[Pattern, Literal["private", "overlay", "mirror"]] = pydantic.Field(default_factory=dict)
+    """Whose files of a project are shown: ours (`private`), ours and others' (`overlay`), others' (`mirror`).
+
+    Default: `private` for what has files here, `mirror` for all else. Of a private name no other index is ever asked.
+    """
+    budget_megabytes: Annotated[int, pydantic.Field(strict=True, ge=1)] = 20_000
+    """Disk that fetched files may take; those that were not used for longest go first."""
+
+
 class Config(Strict):
     """All of `wheelhouse.toml`."""
 
@@ -203,6 +240,7 @@ class Config(Strict):
     publish: PublishSettings = pydantic.Field(default_factory=PublishSettings)
     paths: PathSettings = pydantic.Field(default_factory=PathSettings)
     serve: ServeSettings = pydantic.Field(default_factory=ServeSettings)
+    mirror: MirrorSettings = pydantic.Field(default_factory=MirrorSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +276,11 @@ class Workspace:
     def spool(self) -> Path:
         """What was accepted for an index and is not yet there."""
         return self.state / "spool"
+
+    @property
+    def mirror(self) -> Path:
+        """Pages and files of other indexes."""
+        return self.state / "mirror"
 
     @property
     def index_spool(self) -> Path:

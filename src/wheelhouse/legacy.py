@@ -50,6 +50,8 @@ class LegacyBuild:
     workspace: Workspace
     processes: Processes
     index: Callable[[], str]
+    resolver_index: str | None
+    """Where build requirements come from; None: where uv looks by itself."""
     work: Path
     """An empty folder."""
     log: JobLog
@@ -77,7 +79,7 @@ def build_project(path: Path, target: BuildIdentifier, setting: LegacyBuild) -> 
             job,
             state_locks=setting.workspace.locks,
             cache=setting.workspace.cache,
-            index=setting.index,
+            index=setting.resolver_index,
             own_wheels=(),
             log=setting.log,
             processes=setting.processes,

@@ -53,6 +53,9 @@ class Pipeline:
     processes: Processes
     observer: Observer
     index: Callable[[], str]
+    """Where sources and what tests need come from."""
+    resolver_index: str | None
+    """Where build requirements come from; None: where uv looks by itself."""
     upgrade: bool = False
     """Resolve build requirements anew."""
     force: bool = False
@@ -183,7 +186,7 @@ class _Attempt:
             self._job,
             state_locks=pipeline.workspace.locks,
             cache=pipeline.workspace.cache,
-            index=pipeline.index,
+            index=pipeline.resolver_index,
             own_wheels=self._own_wheels(),
             log=self._log,
             processes=pipeline.processes,

@@ -35,7 +35,7 @@ archs = ["auto"]
 [build]
 # "cibuildwheel" builds in containers, "host" without; "auto" takes what this machine has.
 builder = "auto"
-# jobs = 0             # how many at once; 0: as many as processors and memory allow
+# jobs = 0             # how many at once; 0: one more than processors, as memory allows
 # timeout = "30m"      # for one job
 
 # [index]

@@ -21,7 +21,7 @@ from host_projects import a_project, a_request
 from wheelhouse import requirements, source
 from wheelhouse.builders.cibuildwheel import CibuildwheelBuilder
 from wheelhouse.builders.engine import OWNER_LABEL
-from wheelhouse.config import Config, index_url
+from wheelhouse.config import Config, configured_index, index_url
 from wheelhouse.errors import BuildError, BuildTimeoutError, CanceledError, MachineError
 from wheelhouse.job import RepairSpec, SourceSpec
 from wheelhouse.process import Processes
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from wheelhouse.job import Job
 
 X86_64 = "cp311-manylinux_x86_64"
+ABSENT = "echo Error: image not known; exit 125"
 DIGEST = f"sha256:{'a' * 64}"
 SOURCES = {
     "markupsafe": ("3.0.2", "ee55d3edf80167e48ea11a923c7386f4669df67d7994554387f84e7d8b0a2bf0"),
@@ -56,7 +57,7 @@ def a_builder(
         processes or Processes(),
         Config.model_validate({"images": images or {}}),
         dict(os.environ) if environment is None else environment,
-        folder / "state",
+        folder / "cache",
         pull=pull,
     )
 
@@ -65,7 +66,7 @@ def fake_podman(folder: Path, inspect: str) -> dict[str, str]:
     """Write a podman that works but has only what `inspect` says; return the environment that finds it."""
     program = folder / "podman"
     program.write_text(
-        f'#!/bin/sh\ncase "$1" in\ninfo) echo 5.0 amd64 false ;;\nimage) {inspect} ;;\n*) exit 1 ;;\nesac\n'
+        f'#!/bin/sh\ncase "$1" in\nversion) echo 5.0 linux/amd64 false ;;\nimage) {inspect} ;;\n*) exit 1 ;;\nesac\n'
     )
     program.chmod(0o755)
     return {"PATH": f"{folder}:/usr/bin:/bin"}
@@ -93,7 +94,7 @@ def a_package(folder: Path, project: str, target: str, *, image: str, packages: 
         job,
         state_locks=folder / "locks",
         cache=folder / "cache",
-        index=index,
+        index=configured_index(Config(), os.environ),
         own_wheels=(),
         log=base.log,
         processes=base.processes,
@@ -126,7 +127,7 @@ def test_unavailable__another_system(tmp_path: Path, target: str, reason: str) -
 
 
 def test_unavailable__image_is_not_here(tmp_path: Path) -> None:
-    environment = fake_podman(tmp_path, "exit 125")
+    environment = fake_podman(tmp_path, ABSENT)
     target = BuildIdentifier.parse(X86_64)
 
     problem = a_builder(tmp_path, environment=environment).unavailable(target)
@@ -135,6 +136,15 @@ def test_unavailable__image_is_not_here(tmp_path: Path) -> None:
     assert "is not on this machine" in problem.reason
     assert (problem.hint or "").startswith("`podman pull ")
     assert a_builder(tmp_path, environment=environment, pull=True).unavailable(target) is None
+
+
+def test_unavailable__engine_is_broken(tmp_path: Path) -> None:
+    environment = fake_podman(tmp_path, "echo Error: database is damaged; exit 125")
+
+    problem = a_builder(tmp_path, environment=environment).unavailable(BuildIdentifier.parse(X86_64))
+
+    assert problem is not None
+    assert problem.reason == "podman does not work: it said `Error: database is damaged`"
 
 
 def test_unavailable__image_has_not_this_python(tmp_path: Path) -> None:
@@ -150,7 +160,7 @@ def test_unavailable__image_has_not_this_python(tmp_path: Path) -> None:
 
 
 def test_inputs__image_by_digest_need_not_be_here(tmp_path: Path) -> None:
-    builder = a_builder(tmp_path, environment=fake_podman(tmp_path, "exit 125"), pull=True)
+    builder = a_builder(tmp_path, environment=fake_podman(tmp_path, ABSENT), pull=True)
 
     inputs = builder.inputs(dataclasses.replace(a_job(target=X86_64), image=f"registry.example/x@{DIGEST}"))
 
@@ -159,7 +169,7 @@ def test_inputs__image_by_digest_need_not_be_here(tmp_path: Path) -> None:
 
 
 def test_inputs__image_by_tag_must_be_here(tmp_path: Path) -> None:
-    builder = a_builder(tmp_path, environment=fake_podman(tmp_path, "exit 125"), pull=True)
+    builder = a_builder(tmp_path, environment=fake_podman(tmp_path, ABSENT), pull=True)
 
     with pytest.raises(MachineError, match="is not here and not named by digest"):
         builder.inputs(dataclasses.replace(a_job(target=X86_64), image="registry.example/x:latest"))

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cibuildwheel.environment import parse_environment
 from cibuildwheel.oci_container import OCIContainerEngineConfig
-from cibuildwheel.options import ListFormat, ShlexTableFormat
+from cibuildwheel.options import ShlexTableFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import a_job
 from wheelhouse.builders.cibuildwheel_config import (
+    INSTALLED,
     ContainerPlan,
     container_config,
     native_config,
@@ -37,6 +38,7 @@ PLAN = ContainerPlan(
     image_option="manylinux-x86_64-image",
     image="localhost/x:1",
     front_end="uv",
+    installed=True,
     epoch=1_700_000_000,
 )
 TEXT = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=30)
@@ -50,7 +52,7 @@ def options(job: Job, **changes: Any) -> dict[str, Any]:
 
 def environment(job: Job) -> dict[str, str]:
     """Let cibuildwheel itself read the variables."""
-    return parse_environment(options(job)["environment"]).as_dictionary({"HOME": "/root"})
+    return parse_environment(options(job)["environment"]).as_dictionary({"HOME": "/root", "PATH": "/usr/bin"})
 
 
 def test_container_config__nothing_of_the_container_is_the_hosts() -> None:
@@ -105,20 +107,20 @@ def test_container_config__platform_table_wins_over_the_general_one() -> None:
     assert not {"linux", "macos"} & read.keys()
 
 
-@pytest.mark.parametrize("hook", ["make -C lib", ["make -C lib"]])
-def test_container_config__requirements_are_there_before_the_recipes_hook(hook: object) -> None:
-    install, own = options(dataclasses.replace(a_job(), cibuildwheel={"before-build": hook}))["before-build"]
+def test_container_config__requirements_come_before_what_the_image_has() -> None:
+    read = environment(dataclasses.replace(a_job(), environment={"PYTHONPATH": "/elsewhere"}))
 
-    assert "--require-hashes" in install
-    assert own == "make -C lib"
-    assert ListFormat(" && ").format_list([install, own]).endswith(" && make -C lib")
+    assert (read["PYTHONPATH"], read["PATH"]) == (INSTALLED, f"{INSTALLED}/bin:/usr/bin")
+    assert "PYTHONPATH" not in str(options(a_job(), installed=False)["environment"])
+
+
+def test_container_config__recipes_hooks_are_its_own() -> None:
+    assert options(dataclasses.replace(a_job(), cibuildwheel={"before-build": "make"}))["before-build"] == "make"
+    assert "before-build" not in options(a_job())
 
 
 def test_container_config__without_uv_in_the_image() -> None:
-    read = options(a_job(), front_end="build")
-
-    assert read["build-frontend"] == {"name": "build", "args": ["--no-isolation"]}
-    assert read["before-build"][0].startswith("python -m pip install ")
+    assert options(a_job(), front_end="build")["build-frontend"] == {"name": "build", "args": ["--no-isolation"]}
 
 
 def test_container_config__settings_of_the_back_end() -> None:
@@ -138,7 +140,7 @@ def test_repair_command__excluded_and_unstripped() -> None:
     job = dataclasses.replace(a_job(), repair=RepairSpec(exclude=("libcuda.so.1", "lib x"), strip=False))
 
     assert repair_command(job) == (
-        "auditwheel repair --plat auto --exclude libcuda.so.1 --exclude 'lib x' -w {dest_dir} {wheel}"
+        "env -u PYTHONPATH auditwheel repair --plat auto --exclude libcuda.so.1 --exclude 'lib x' -w {dest_dir} {wheel}"
     )
 
 

@@ -44,12 +44,12 @@ class Index:
 
     url: str
     folder: Path
-    asked: int = 0
     asked_paths: list[str] = field(default_factory=list)
 
-    def __call__(self) -> str:
-        self.asked += 1
-        return self.url
+    @property
+    def asked(self) -> int:
+        """How many times uv was started."""
+        return (self.folder / "log").read_text().count(" pip compile ")
 
     def resolve(self, facts: SourceFacts, job: Job, *own: Path, upgrade: bool = False) -> requirements.Lock:
         return requirements.resolve(
@@ -57,7 +57,7 @@ class Index:
             job,
             state_locks=self.folder / "locks",
             cache=self.folder / "cache",
-            index=self,
+            index=self.url,
             own_wheels=own,
             log=JobLog(self.folder / "log", job=job.id),
             processes=Processes(),

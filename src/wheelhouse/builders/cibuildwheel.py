@@ -1,7 +1,7 @@
 """A job in, a repaired wheel out, by one cibuildwheel process that is told everything and inherits nothing.
 
-The result depends on its inputs alone: the source always lies at /project; the build requirements are exactly those of
-the lock, by hash, at a fixed path in a container of its own; the container has no network and does not see the host.
+The result depends on its inputs alone: the source always lies at /project; the build requirements are those of the
+lock, by hash, at a fixed path, before all that the image has; the container has no network and does not see the host.
 So no compiler flags are needed for equal bytes, and none are set: `CFLAGS` would take autoconf's own `-O2` away.
 """
 
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from wheelhouse.builders import Unavailable
 from wheelhouse.builders.cibuildwheel_config import (
     INPUTS,
+    INSTALLED,
     LIST,
     REQUIREMENTS,
     ContainerPlan,
@@ -28,6 +29,7 @@ from wheelhouse.builders.cibuildwheel_config import (
 )
 from wheelhouse.builders.engine import OWNER_LABEL, Engine, engine_environment, find_engine, owner
 from wheelhouse.builders.image import Images, default_reference, option_name, python_folder
+from wheelhouse.builders.installed import Installation
 from wheelhouse.errors import BuildError, MachineError
 from wheelhouse.process import WORK_VARIABLE, Failure
 from wheelhouse.wheel import BuiltWheel
@@ -50,7 +52,7 @@ _NATIVE: Mapping[str, tuple[str, Literal["macos", "windows"]]] = {
     "win": ("win32", "windows"),
 }
 #: Raised when the same inputs would give other bytes because this builder works otherwise.
-_FORMAT = "2"
+_FORMAT = "3"
 _STATUS = {
     2: "cibuildwheel refuses its configuration: is an option of the recipe's [cibuildwheel] wrong?",
     5: "the build made a pure Python wheel: its extension was left out",
@@ -71,13 +73,13 @@ class CibuildwheelBuilder:
     """Builds in containers for Linux, and natively for macOS and Windows. Safe to use from many threads."""
 
     def __init__(
-        self, processes: Processes, config: Config, environment: Mapping[str, str], state: Path, *, pull: bool = False
+        self, processes: Processes, config: Config, environment: Mapping[str, str], cache: Path, *, pull: bool = False
     ) -> None:
-        """`state` is a folder to remember images in. With `pull`, an image that is not here counts as available."""
+        """`cache` remembers what is known of images. With `pull`, an image that is not here counts as available."""
         self._processes = processes
         self._config = config
         self._environment = environment
-        self._state = state
+        self._cache = cache
         self._pull = pull
         self._lock = threading.RLock()
         self._found: Engine | Unavailable | None = None
@@ -126,8 +128,21 @@ class CibuildwheelBuilder:
         _require_python(request.job.target, image, contents)
         full, packages = images.with_packages(image, request.job.system_packages, request.log)
         network = wants_network(request.job) or python_folder(request.job.target) not in contents.pythons
-        plan = self._plan(request, engine, full, contents, network=network)
-        config = _write(request.work, container_config(request.job, plan), requirements_list(request.requirements))
+        inputs = _inputs(request.work, requirements_list(request.requirements))
+        installed = None
+        if request.requirements.lock.pins:
+            installation = Installation(
+                engine=engine,
+                image=image,
+                contents=contents,
+                processes=request.processes,
+                cache=self._cache,
+                log=request.log,
+                deadline=deadline,
+            )
+            installed = installation.folder(python_folder(request.job.target), request.requirements, inputs)
+        plan = self._plan(request, engine, full, contents, installed=installed, network=network)
+        config = _config(request.work, container_config(request.job, plan))
         try:
             wheel = self._run(request, config, engine.environment, timeout=deadline - time.monotonic())
         except BaseException:
@@ -163,7 +178,7 @@ class CibuildwheelBuilder:
         return engine
 
     def _images(self, engine: Engine) -> Images:
-        return Images(engine, self._processes, self._state)
+        return Images(engine, self._processes, self._cache)
 
     def _image(self, target: BuildIdentifier, reference: str) -> Image | Unavailable:
         with self._lock:
@@ -187,7 +202,10 @@ class CibuildwheelBuilder:
         images = self._images(engine)
         known = (reference, target.arch)
         if known not in self._known:
-            self._known[known] = images.find(reference, target.arch)
+            try:
+                self._known[known] = images.find(reference, target.arch)
+            except MachineError as error:
+                return Unavailable(reason=error.message, hint=error.hint)
         image = self._known[known]
         if not image.here and not self._pull:
             return Unavailable(
@@ -222,7 +240,14 @@ class CibuildwheelBuilder:
     # -- building
 
     def _plan(
-        self, request: BuildRequest, engine: Engine, image: Image, contents: Contents, *, network: bool
+        self,
+        request: BuildRequest,
+        engine: Engine,
+        image: Image,
+        contents: Contents,
+        *,
+        installed: Path | None,
+        network: bool,
     ) -> ContainerPlan:
         labels = {OWNER_LABEL: owner(), JOB_LABEL: request.job.id}
         return ContainerPlan(
@@ -231,11 +256,13 @@ class CibuildwheelBuilder:
                 *(f"--label={key}={value}" for key, value in labels.items()),
                 engine.volume(request.requirements.folder.absolute(), REQUIREMENTS),
                 engine.volume((request.work / "inputs").absolute(), INPUTS),
+                *([engine.volume(installed.absolute(), INSTALLED)] if installed else []),
                 *([] if network else engine.no_network()),
             ),
             image_option=option_name(request.job.target),
             image=image.reference,
             front_end="uv" if contents.uv else "build",
+            installed=installed is not None,
             epoch=request.tree.facts.epoch,
         )
 
@@ -248,7 +275,7 @@ class CibuildwheelBuilder:
             epoch=request.tree.facts.epoch,
             folder=os.fspath(request.requirements.folder.absolute()),
         )
-        config = _write(request.work, text, requirements_list(request.requirements))
+        config = _config(request.work, text)
         wheel = self._run(request, config, engine_environment(self._environment), timeout=request.timeout)
         return BuiltWheel(path=wheel, details={"engine": f"none: cibuildwheel on {sys.platform}"})
 
@@ -320,12 +347,16 @@ def _require_python(target: BuildIdentifier, image: Image, contents: Contents) -
     )
 
 
-def _write(work: Path, config: str, requirements: str) -> Path:
-    inputs = work / "inputs"
-    inputs.mkdir(parents=True)
-    (inputs / LIST).write_text(requirements, "utf-8")
+def _inputs(work: Path, requirements: str) -> Path:
+    folder = work / "inputs"
+    folder.mkdir(parents=True)
+    (folder / LIST).write_text(requirements, "utf-8")
+    return folder
+
+
+def _config(work: Path, text: str) -> Path:
     path = work / "cibuildwheel.toml"
-    path.write_text(config, "utf-8")
+    path.write_text(text, "utf-8")
     return path
 
 

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 FrontEnd = Literal["uv", "build"]
 
-#: Where the build requirements and the list of them are in the container.
+#: Where the wheels of the build requirements, the list of them, and they themselves are in the container.
 REQUIREMENTS = "/wheelhouse/requirements"
 INPUTS = "/wheelhouse/inputs"
 LIST = "requirements.txt"
+INSTALLED = "/wheelhouse/installed"
 
 _PLATFORMS = ("linux", "macos", "windows", "android", "ios", "pyodide")
 #: What bash reads otherwise inside double quotes.
@@ -34,6 +35,8 @@ _EVERYWHERE = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 #: A build ID is a digest of debug data too, which names a back end's random folders and is stripped later. Whatever the
 #: recipe or the image say of LDFLAGS stays.
 _NO_BUILD_ID = 'LDFLAGS="-Wl,--build-id=none $LDFLAGS"'
+#: How a build finds its requirements. After the recipe's variables: theirs cannot hide ours.
+_FOUND = (f'PYTHONPATH="{INSTALLED}"', f'PATH="{INSTALLED}/bin:$PATH"')
 #: What both installers need to know: nothing but the folder of wheels, no settings of the source's own.
 _OFFLINE = {
     "PIP_NO_INDEX": "1",
@@ -56,6 +59,8 @@ class ContainerPlan:
     image_option: str
     image: str
     front_end: FrontEnd
+    installed: bool
+    """Whether there are build requirements, mounted at `INSTALLED`."""
     epoch: int
 
 
@@ -75,9 +80,9 @@ def container_config(job: Job, plan: ContainerPlan) -> str:
     environment = {**_EVERYWHERE, **_OFFLINE, "SOURCE_DATE_EPOCH": str(plan.epoch)}
     options = _verbatim(job, "linux")
     options |= _common(job, options, environment)
-    options["environment"] = _joined(str(options["environment"]), _NO_BUILD_ID)
+    found = _FOUND if plan.installed else ()
+    options["environment"] = _joined(str(options["environment"]), _NO_BUILD_ID, *found)
     options["build-frontend"] = _front_end(plan.front_end)
-    options["before-build"] = [_install(plan.front_end), *_commands(options.get("before-build"))]
     options["container-engine"] = {
         "name": plan.engine,
         "create-args": list(plan.create_args),
@@ -124,33 +129,19 @@ def _verbatim(job: Job, platform: str) -> dict[str, Any]:
 
 
 def _front_end(name: FrontEnd) -> dict[str, object]:
-    # No isolation: the container is the isolation, and its Python holds exactly the lock, at a path that never changes.
+    # No isolation: the container is the isolation, and the lock comes before all that the image's Python holds.
     args = {"uv": ["--no-build-isolation"], "build": ["--no-isolation"]}
     return {"name": name, "args": args[name]}
 
 
-def _install(front_end: FrontEnd) -> str:
-    """Return the command that makes the image's Python hold the build requirements."""
-    listed = f"{INPUTS}/{LIST}"
-    if front_end == "uv":
-        # cibuildwheel names the Python in UV_PYTHON. `sync` also removes what the image's maker left there.
-        return f"uv pip sync --quiet --require-hashes --allow-empty-requirements --break-system-packages {listed}"
-    return f"python -m pip install --quiet --no-deps --require-hashes -r {listed}"
-
-
 def repair_command(job: Job) -> str:
     """Return how auditwheel is called in the container: the tag is what it proves, not the image's name."""
-    words = ["auditwheel", "repair", "--plat", "auto"]
+    # Without the build's requirements: auditwheel has a Python and libraries of its own.
+    words = ["env", "-u", "PYTHONPATH", "auditwheel", "repair", "--plat", "auto"]
     words += ["--strip"] if job.repair.strip else []
     for library in job.repair.exclude:
         words += ["--exclude", shlex.quote(library)]
     return " ".join([*words, "-w", "{dest_dir}", "{wheel}"])
-
-
-def _commands(hook: object) -> list[str]:
-    if isinstance(hook, str):
-        return [hook] if hook else []
-    return [str(command) for command in hook] if isinstance(hook, (list, tuple)) else []
 
 
 def _shell_table(option: object, form: str) -> str:

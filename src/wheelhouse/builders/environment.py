@@ -10,18 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 import time
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wheelhouse.builders.kept import kept_folder
 from wheelhouse.process import WORK_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from wheelhouse.builders.interpreters import Interpreter
     from wheelhouse.process import Processes
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
 
 #: Raised when environments are made otherwise.
 _FORMAT = 1
-#: Seconds after its last use that a kept environment is removed: build requirements move on.
-_KEPT = 30 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,20 +54,11 @@ class EnvironmentMaker:
 
     def _kept(self, python: Interpreter, requirements: Requirements) -> Path:
         """Return the environment to copy, made now if nobody did before."""
-        from filelock import FileLock  # noqa: PLC0415 - only where something is built
-
-        folder = self.cache / "environments"
-        kept = folder / _digest(python, requirements)
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{kept.name}.lock"):
-            if not kept.is_dir():
-                _remove_unused(folder)
-                with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as name:
-                    made = Path(name) / "env"
-                    self._install(made, python, requirements)
-                    made.rename(kept)
-            os.utime(kept)
-        return kept
+        return kept_folder(
+            self.cache / "environments",
+            _digest(python, requirements),
+            lambda target: self._install(target, python, requirements),
+        )
 
     def _install(self, target: Path, python: Interpreter, requirements: Requirements) -> None:
         from uv import find_uv_bin  # noqa: PLC0415 - start-up time
@@ -117,12 +104,3 @@ def _digest(python: Interpreter, requirements: Requirements) -> str:
     pins = [[pin.filename, pin.sha256] for pin in requirements.lock.pins]
     text = json.dumps([_FORMAT, os.fspath(python.executable), python.build, pins])
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _remove_unused(folder: Path) -> None:
-    """Remove what nobody has copied for long, and what killed runs left half made."""
-    oldest = time.time() - _KEPT
-    for path in folder.iterdir():
-        with suppress(OSError):  # another run is removing it as well
-            if path.is_dir() and path.stat().st_mtime < oldest:
-                shutil.rmtree(path)

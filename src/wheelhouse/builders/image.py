@@ -70,6 +70,8 @@ _NO_NETWORK = re.compile(
     r"Temporary failure resolving|Could not resolve|Couldn't resolve host|Failed to fetch|Failed to download metadata"
     r"|temporary error \(try again later\)|Network is unreachable"
 )
+#: How the engines say that an image is not here.
+_NO_IMAGE = re.compile(r"no such (image|object)|not known|not found|reference does not match", re.IGNORECASE)
 #: Raised when a derived image would be made otherwise from the same base and packages.
 _DERIVED_FORMAT = "1"
 _PULL_SECONDS = 1800.0
@@ -162,15 +164,15 @@ def _resource(name: str) -> str:
 
 
 class Images:
-    """The images of one engine. Remembers in `state` what it found out."""
+    """The images of one engine. Remembers in the cache what it found out."""
 
-    def __init__(self, engine: Engine, processes: Processes, state: Path) -> None:
+    def __init__(self, engine: Engine, processes: Processes, cache: Path) -> None:
         self._engine = engine
         self._processes = processes
-        self._state = state / "images"
+        self._memory = cache / "images"
 
     def find(self, reference: str, arch: str) -> Image:
-        """Look for an image; nothing is pulled."""
+        """Look for an image; nothing is pulled. Raises MachineError where the engine cannot look."""
         named = re.search(r"@(sha256:[0-9a-f]{64})$", reference)
         digest = named[1] if named else None
         form = "{{.Id}} {{.Os}}/{{.Architecture}}"
@@ -183,6 +185,11 @@ class Images:
         if found.returncode == 0 and words[-1] in _platforms(arch):
             identity = words[0] if words[0].startswith("sha256:") else f"sha256:{words[0]}"
             return Image(reference=reference, arch=arch, digest=digest or identity, here=True)
+        if found.returncode != 0 and not _NO_IMAGE.search(found.output):
+            raise MachineError(
+                f"{self._engine.name} does not work: it said `{_last_line(found.output)}`",
+                hint=f"`{self._engine.name} info` must work for this user",
+            )
         return Image(reference=reference, arch=arch, digest=digest, here=False)
 
     def pull(self, image: Image, log: JobLog) -> Image:
@@ -208,7 +215,7 @@ class Images:
     def contents(self, image: Image) -> Contents:
         """Say what a local image holds. Raises MachineError where it does not run."""
         assert image.digest is not None  # noqa: S101 - a local image has one
-        path = self._state / f"{image.digest.removeprefix('sha256:')}.json"
+        path = self._memory / f"{image.digest.removeprefix('sha256:')}.json"
         with contextlib.suppress(OSError, pydantic.ValidationError):
             return Contents.model_validate_json(path.read_bytes())
         command = self._engine.run_command(
@@ -281,7 +288,7 @@ class Images:
     def _versions(self, derived: Image, contents: Contents, wanted: Sequence[str]) -> Sequence[str]:
         assert derived.digest is not None  # noqa: S101 - it was just made or found
         assert contents.family is not None  # noqa: S101 - it has packages
-        path = self._state / f"{derived.digest.removeprefix('sha256:')}.packages"
+        path = self._memory / f"{derived.digest.removeprefix('sha256:')}.packages"
         with contextlib.suppress(OSError):
             return path.read_text("utf-8").split()
         command = self._engine.run_command(
@@ -295,8 +302,8 @@ class Images:
     @contextlib.contextmanager
     def _alone(self, what: str) -> Iterator[None]:
         """Let one job at a time, of all processes, do `what`; the others wait and find it done."""
-        self._state.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._state / f"{hashlib.sha256(what.encode()).hexdigest()[:32]}.lock")
+        self._memory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self._memory / f"{hashlib.sha256(what.encode()).hexdigest()[:32]}.lock")
         while True:
             if self._processes.canceled:
                 raise CanceledError("stopped")

@@ -215,7 +215,7 @@ class _Run:
     def _pipeline(self, display: Display, *, upgrade: bool) -> Pipeline:
         from wheelhouse import diagnose  # noqa: PLC0415 - start-up time
         from wheelhouse.cli.trying import surroundings  # noqa: PLC0415 - likewise
-        from wheelhouse.config import index_url  # noqa: PLC0415 - likewise
+        from wheelhouse.config import configured_index, index_url  # noqa: PLC0415 - likewise
         from wheelhouse.pipeline import Pipeline  # noqa: PLC0415 - likewise
 
         workspace = self.session.workspace
@@ -228,6 +228,7 @@ class _Run:
             processes=self.processes,
             observer=display,
             index=lambda: index_url(workspace.config, os.environ),
+            resolver_index=configured_index(workspace.config, os.environ),
             upgrade=upgrade,
             force=self.selected.force,
         )

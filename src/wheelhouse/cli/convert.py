@@ -110,7 +110,7 @@ def _from_egg(file: Path, *, work: Path, processes: Processes) -> Path:
 
 def _from_project(session: Session, file: Path, *, target: BuildIdentifier, work: Path, processes: Processes) -> Path:
     from wheelhouse.builders.host import HostBuilder  # noqa: PLC0415 - start-up time
-    from wheelhouse.config import index_url  # noqa: PLC0415 - likewise
+    from wheelhouse.config import configured_index, index_url  # noqa: PLC0415 - likewise
     from wheelhouse.diagnose import diagnose, machine_lookup, read_log  # noqa: PLC0415 - likewise
     from wheelhouse.errors import BuildError  # noqa: PLC0415 - likewise
     from wheelhouse.joblog import JobLog  # noqa: PLC0415 - likewise
@@ -122,6 +122,7 @@ def _from_project(session: Session, file: Path, *, target: BuildIdentifier, work
         workspace=workspace,
         processes=processes,
         index=lambda: index_url(workspace.config, os.environ),
+        resolver_index=configured_index(workspace.config, os.environ),
         work=work,
         log=JobLog(work / "log.txt", job=file.name),
     )

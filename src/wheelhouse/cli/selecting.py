@@ -90,7 +90,7 @@ def make_builders(session: Session, selected: Selected, processes: Processes) ->
             processes=processes,
             config=workspace.config,
             environment=os.environ,
-            state=workspace.state,
+            cache=workspace.cache,
             pull=selected.builder == "cibuildwheel",
         )
     if setting != "cibuildwheel":

@@ -30,12 +30,15 @@ _TICK = 0.2
 
 
 def default_width(entries: Sequence[Planned]) -> int:
-    """Return how many jobs to run at once: as many as processors, fewer where memory would not do."""
+    """Return how many jobs to run at once: one more than processors, fewer where memory would not do.
+
+    A job waits too: for the disk, an index, a container that starts. The one more works meanwhile, as with ninja.
+    """
     import psutil  # noqa: PLC0415 - start-up time
 
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     largest = max([_USUAL_MEMORY, *(entry.job.memory for entry in entries)])
-    return max(1, min(processors, int(psutil.virtual_memory().available // largest)))
+    return max(1, min(processors + 1, int(psutil.virtual_memory().available // largest)))
 
 
 @dataclass(slots=True)

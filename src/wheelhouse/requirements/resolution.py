@@ -20,7 +20,7 @@ from wheelhouse.requirements.lock import Lock, Pin, read_lock, write_lock
 from wheelhouse.requirements.question import Question, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from packaging.pylock import Package, PackageWheel
 
@@ -49,6 +49,8 @@ _KEPT = (
     "UV_SYSTEM_CERTS",
 )
 _MESSAGE_LENGTH = 700
+#: What a lock says of its index where none was configured.
+_DEFAULT = "uv's default"
 
 
 def remembered(
@@ -74,7 +76,7 @@ def resolve(
     *,
     state_locks: Path,
     cache: Path,
-    index: Callable[[], str],
+    index: str | None,
     own_wheels: Sequence[Path],
     log: JobLog,
     processes: Processes,
@@ -83,9 +85,9 @@ def resolve(
 ) -> Lock:
     """Resolve build requirements to hashed wheels, or return what they were resolved to before.
 
-    A lock stays until `upgrade`, which asks anew once a run for each question. `machine` is where the build runs, where
-    that is not the target (cross-building); its Python is that of the target. `cache` takes uv's cache where the
-    environment names none. Raises RequirementsError.
+    `index` is a Simple API root; None: where uv looks by itself. A lock stays until `upgrade`, which asks anew once a
+    run for each question. `machine` is where the build runs, where that is not the target (cross-building); its Python
+    is that of the target. `cache` takes uv's cache where the environment names none. Raises RequirementsError.
     """
     from filelock import FileLock  # noqa: PLC0415 - start-up time
 
@@ -95,11 +97,10 @@ def resolve(
     with FileLock(place.with_suffix(".lock")):
         if (not upgrade or _is_of_this_run(place)) and (lock := read_lock(place, index=None)):
             return lock
-        url = index()
         with tempfile.TemporaryDirectory(prefix="wheelhouse-requirements-") as folder:
-            resolver = _Resolver(question, Path(folder), index=url, cache=cache, log=log, processes=processes)
+            resolver = _Resolver(question, Path(folder), index=index, cache=cache, log=log, processes=processes)
             lock = resolver.lock()
-        write_lock(place, lock, question=question.table(), index=_shown(url))
+        write_lock(place, lock, question=question.table(), index=_shown(index))
     return lock
 
 
@@ -108,7 +109,9 @@ def _place(state_locks: Path, question: Question) -> Path:
 
 
 @functools.cache
-def _shown(index: str) -> str:
+def _shown(index: str | None) -> str:
+    if index is None:
+        return _DEFAULT
     from wheelhouse.download import without_secrets  # noqa: PLC0415 - start-up time
 
     return without_secrets(index).rstrip("/")
@@ -135,7 +138,7 @@ class _Resolver:
     """Asks uv one question, more than once where its answer turns out to need more."""
 
     def __init__(
-        self, question: Question, folder: Path, *, index: str, cache: Path, log: JobLog, processes: Processes
+        self, question: Question, folder: Path, *, index: str | None, cache: Path, log: JobLog, processes: Processes
     ) -> None:
         self._question = question
         self._folder = folder
@@ -221,7 +224,8 @@ class _Resolver:
             for name, value in os.environ.items()
             if name.startswith(_KEPT) or not name.startswith(("UV_", "VIRTUAL_ENV", "CONDA_"))
         }
-        return {"UV_CACHE_DIR": os.fspath(self._cache / "uv"), **kept, "UV_DEFAULT_INDEX": self._index}
+        index = {} if self._index is None else {"UV_DEFAULT_INDEX": self._index}
+        return {"UV_CACHE_DIR": os.fspath(self._cache / "uv"), **kept, **index}
 
     def _unsolved(self, output: str) -> RequirementsError:
         text = " ".join(output.replace("error: ", "").replace("cause: ", "").split())
