@@ -88,6 +88,10 @@ class PublishSettings(Strict):
     """Address that uploads go to, without credentials. `TWINE_REPOSITORY_URL` goes first."""
     repository: str | None = None
     """Section of `.pypirc`, where `url` is not set. `TWINE_REPOSITORY` goes first."""
+    trusted_publishing: Literal["automatic", "always", "never"] = "automatic"
+    """A token by the CI job's identity; `automatic`: where there are no credentials, and both sides know how."""
+    audience: str | None = None
+    """Whom that identity may be made for, where it is not the index's host name."""
     spool_megabytes: Count = 10_000
     """How much may wait on disk for an index that is down."""
 
@@ -206,7 +210,7 @@ class MirrorSettings(Strict):
     enabled: Flag = True
     """Serve what others have, on demand."""
     upstreams: tuple[str, ...] = ()
-    """Their Simple API roots. The first that has a project answers for it. Default: the index that sources come from."""
+    """Their Simple API roots; the first that has a project answers for it. Default: where sources come from."""
     offline: Flag = False
     """Ask nobody: what was fetched before is all there is."""
     min_age: Age = 0.0

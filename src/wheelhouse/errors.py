@@ -204,11 +204,25 @@ class SpoolFullError(SpoolError):
     summary = "the spool is full; what it did not take was not accepted"
 
 
+class TrustedPublishingError(WheelhouseError):
+    """A CI job has no identity, or the index does not trust the one it has."""
+
+    exit_code = 28
+    summary = "trusted publishing: no identity from the CI service, or none that the index trusts"
+
+
 class CertificateError(WheelhouseError):
     """The index cannot speak TLS with the certificate and the key that it was given."""
 
     exit_code = 30
     summary = "the TLS certificate or key of the index cannot be used"
+
+
+class UpstreamUnavailableError(WheelhouseError):
+    """An index that is mirrored cannot be asked, or answers with what cannot be used; trying again may help."""
+
+    exit_code = 26
+    summary = "an index that is mirrored did not answer, or not with what it should"
 
 
 class ShelfFullError(WheelhouseError):

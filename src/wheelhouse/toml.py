@@ -52,6 +52,13 @@ def _seconds(value: object) -> object:
     raise ValueError('a duration is a text with its unit, as in "90s", "30m" or "2h"')
 
 
+def _age(value: object) -> object:
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhd])", value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError('an age is a number and a unit, as in "12h" or "14d"; "0s" is none')
+    return float(found[1]) * {**_UNITS, "d": 86400.0}[found[2]]
+
+
 #: `"90s"`, `"30m"`, `"2h"` in the file; seconds here.
 Duration = Annotated[
     float,
@@ -59,6 +66,13 @@ Duration = Annotated[
         _seconds, json_schema_input_type=Annotated[str, pydantic.Field(pattern=r"^\d{1,9}(\.\d{1,9})?\s*[smh]$")]
     ),
     pydantic.Field(gt=0),
+]
+#: `"0s"`, `"12h"`, `"14d"` in the file; seconds here.
+Age = Annotated[
+    float,
+    pydantic.BeforeValidator(
+        _age, json_schema_input_type=Annotated[str, pydantic.Field(pattern=r"^\d{1,9}(\.\d{1,9})?\s*[smhd]$")]
+    ),
 ]
 #: true or false, and nothing that could pass for it.
 Flag = Annotated[bool, pydantic.Field(strict=True)]

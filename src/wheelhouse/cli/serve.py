@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -58,6 +59,10 @@ Examples:
     help="How long requests in flight are given when the server is told to stop. [default: 30s]",
 )
 @click.option("--check", is_flag=True, help="Look at the settings, the certificate and the store, and end.")
+@click.option(
+    "--offline", is_flag=True, envvar="WHEELHOUSE_OFFLINE", help="Ask no other index: serve what was fetched before."
+)
+@click.option("--no-mirror", is_flag=True, envvar="WHEELHOUSE_NO_MIRROR", help="Serve our own files alone.")
 @click.option("--allow-anonymous-upload", is_flag=True, help="Let programs on this machine upload without a token.")
 @pass_session
 def serve(
@@ -73,6 +78,8 @@ def serve(
     log_format: str | None,
     grace: str | None,
     check: bool,
+    offline: bool,
+    no_mirror: bool,
     allow_anonymous_upload: bool,
 ) -> None:
     """Serve a package index until Ctrl-C or SIGTERM. Uploads need a token: `wheelhouse token create`."""
@@ -83,6 +90,7 @@ def serve(
         from wheelhouse.index.serving import Listening, serve_until_stopped  # noqa: PLC0415 - likewise
         from wheelhouse.index.settings import Settings  # noqa: PLC0415 - likewise
         from wheelhouse.index.store import open_store  # noqa: PLC0415 - likewise
+        from wheelhouse.index.upstream.setup import mirror_setup  # noqa: PLC0415 - likewise
     except ModuleNotFoundError as error:
         raise MachineError(
             f"the index needs {error.name}, which is not installed", hint="pip install 'wheelhouse[index]'"
@@ -100,10 +108,17 @@ def serve(
         "anonymous_upload": "local" if allow_anonymous_upload else None,
     }
     chosen = with_options(with_variables(session.workspace.config.serve, os.environ), said)
-    settings = Settings.of(session.workspace, chosen)
+    config = session.workspace.config
+    mirror = config.mirror.model_copy(
+        update={"offline": offline or config.mirror.offline, "enabled": config.mirror.enabled and not no_mirror}
+    )
+    settings = replace(
+        Settings.of(session.workspace, chosen), mirror=mirror_setup(session.workspace, mirror, os.environ)
+    )
     listening = Listening.of(chosen, base=session.workspace.state.parent)
     app = make_app(settings)
     if check:
+        app.close()
         open_store(settings.store).projects()
         session.talk.print(f"all is well: {settings.store} answers, and the settings go together", markup=False)
         return

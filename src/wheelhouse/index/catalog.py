@@ -17,7 +17,6 @@ from wheelhouse.index.render import RELATIVE, render_project, render_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
     from datetime import datetime
 
     from packaging.utils import NormalizedName

@@ -9,19 +9,34 @@ from wheelhouse.errors import (
     FileExistsDifferentError,
     IndexRefusesError,
     NotOnIndexError,
+    ShelfFullError,
+    SpoolError,
     StoreDamagedError,
     StoreUnavailableError,
+    UpstreamUnavailableError,
     WheelhouseError,
 )
 from wheelhouse.index.audit import AuditOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from wheelhouse.index.auth import Denied
 
 #: Seconds until a store that is down is worth another try.
 RETRY_AFTER = 5
+#: Seconds until the spool may have room again.
+RETRY_AFTER_FULL = 60
+#: What may go better in so many seconds.
+_LATER: Sequence[tuple[tuple[type[Exception], ...], str, int]] = (
+    ((StoreUnavailableError, OSError), "the store of this index is unavailable: try again later", RETRY_AFTER),
+    ((SpoolError,), "nothing more can be accepted until the store is back", RETRY_AFTER_FULL),
+    (
+        (UpstreamUnavailableError, ShelfFullError),
+        "this is mirrored from another index, which does not give it now: try again later",
+        RETRY_AFTER,
+    ),
+)
 #: The sender's own doing: these say what they are.
 _STATUS: Mapping[type[WheelhouseError], int] = {
     NotOnIndexError: 404,
@@ -63,9 +78,9 @@ def problem_of(error: Exception) -> Problem:
         if isinstance(error, kind):
             hint = f"\nhint: {error.hint}" if error.hint else ""
             return Problem(status=status, text=f"{error.message}{hint}")
-    if isinstance(error, StoreUnavailableError | OSError):
-        later = {"Retry-After": str(RETRY_AFTER)}
-        return Problem(status=503, text="the store of this index is unavailable: try again later", headers=later)
+    for kinds, text, seconds in _LATER:
+        if isinstance(error, kinds):
+            return Problem(status=503, text=text, headers={"Retry-After": str(seconds)})
     if isinstance(error, StoreDamagedError):
         return Problem(status=500, text="the store of this index is damaged: tell those who run it")
     return Problem(status=500, text="something went wrong here: the log of the server says what")

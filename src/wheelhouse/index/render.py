@@ -107,7 +107,7 @@ def file_path(file: File) -> str:
 
 def render_project(manifest: Manifest, links: Links = RELATIVE) -> Pages:
     """Render a project's page."""
-    return Pages(html=Page.of(_project_html(manifest, links)), json=Page.of(_project_json(manifest, links)))
+    return Pages(html=Page.of(project_html(manifest, links)), json=Page.of(_project_json(manifest, links)))
 
 
 def render_root(projects: Iterable[NormalizedName]) -> Pages:
@@ -118,7 +118,8 @@ def render_root(projects: Iterable[NormalizedName]) -> Pages:
     return Pages(html=Page.of(_html("Simple index", [], lines)), json=Page.of(orjson.dumps(listed)))
 
 
-def _project_html(manifest: Manifest, links: Links) -> bytes:
+def project_html(manifest: Manifest, links: Links = RELATIVE) -> bytes:
+    """Render a project's page as HTML alone."""
     metas = [f'<meta name="pypi:project-status" content="{manifest.status}">']  # PEP 792
     if manifest.status_reason:
         metas.append(f'<meta name="pypi:project-status-reason" content="{escape(manifest.status_reason)}">')
@@ -165,12 +166,13 @@ def _project_json(manifest: Manifest, links: Links) -> bytes:
             "name": manifest.name,  # PEP 691
             "project-status": status,  # PEP 792
             "versions": list(dict.fromkeys(file.version for file in manifest.offered)),  # PEP 700
-            "files": [_file_json(file, links) for file in manifest.offered],
+            "files": [file_json(file, links) for file in manifest.offered],
         }
     )
 
 
-def _file_json(file: File, links: Links) -> dict[str, Any]:
+def file_json(file: File, links: Links = RELATIVE) -> dict[str, Any]:
+    """Return what the JSON page says of a file."""
     known: dict[str, Any] = {
         "filename": file.filename,  # PEP 691
         "url": links.file(file),  # PEP 691

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wheelhouse.config import ServeSettings, TrustedPublisher, Workspace
-    from wheelhouse.index.upstream.mirror import MirrorSetup
     from wheelhouse.index.logs import AccessLog
+    from wheelhouse.index.upstream.mirror import MirrorSetup
 
 MEBIBYTE = 2**20
 MEGABYTE = 10**6
