@@ -68,10 +68,10 @@ def test_list__states(spool: Spool, index: FakeIndex, capsys: pytest.CaptureFixt
 
     out, err = capsys.readouterr()
     assert [" ".join(line.split()) for line in out.splitlines()] == [
-        "1 set-aside 0s spam-1.0-py3-none-any.whl 400 no",
-        "2 waiting, again in 2h 0s eggs-1.0-py3-none-any.whl 503 later",
-        "3 being delivered 0s ham-1.0-py3-none-any.whl the index was down",
-        "4 waiting 0s toast-1.0-py3-none-any.whl the index was down",
+        f"1 set-aside 0s {index.url} spam-1.0-py3-none-any.whl 400 no",
+        f"2 waiting, again in 2h 0s {index.url} eggs-1.0-py3-none-any.whl 503 later",
+        f"3 being delivered 0s {index.url} ham-1.0-py3-none-any.whl the index was down",
+        f"4 waiting 0s {index.url} toast-1.0-py3-none-any.whl the index was down",
     ]
     assert err.startswith("3 waiting, 1 set aside; ")
 

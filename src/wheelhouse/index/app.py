@@ -11,7 +11,9 @@ what there is.
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
+from dataclasses import replace
 from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -32,6 +34,7 @@ from wheelhouse.index.repository import Repository
 from wheelhouse.index.routes import make_routes
 from wheelhouse.index.scopes import Action
 from wheelhouse.index.site import Site, asker_of, request_id, with_request_id
+from wheelhouse.index.staging import is_staged, staged_site
 from wheelhouse.index.store import open_store
 from wheelhouse.index.tokens import TokenFile
 from wheelhouse.index.traffic import kind_of
@@ -122,6 +125,9 @@ class IndexApp:
         sent, begun = Sent(send), perf_counter()
         try:
             await self._answer(path, scope, receive, sent)
+        except Exception:
+            LOG.exception("%s %s", scope["method"], path, extra={"request": sent.request})
+            raise
         finally:
             self._count(path, scope, sent, perf_counter() - begun)
 
@@ -182,7 +188,21 @@ class IndexApp:
     def _direct(self, path: str) -> Callable[[str, Scope, Asker, Reply], Awaitable[None]] | None:
         if path == _SIMPLE or path.startswith(f"{_SIMPLE}/"):
             return self._page
-        return self._file if path.startswith(_FILES) else None
+        if path.startswith(_FILES):
+            return self._file
+        return self._staged if is_staged(path) else None
+
+    async def _staged(self, path: str, scope: Scope, asker: Asker, reply: Reply) -> None:
+        """Answer with a page or a file as it will be once a stage is published."""
+        site, path = staged_site(self._site, path)
+        site.expect_known(asker, Action.UPLOAD)
+        over = copy.copy(self)
+        over._site = site  # noqa: SLF001 - a copy of this very object
+        answer = over._direct(path)  # noqa: SLF001 - likewise
+        if answer is None:
+            await reply.problem(NOT_FOUND)
+            return
+        await answer(path, scope, asker, replace(reply, public=False))
 
     async def _page(self, path: str, scope: Scope, asker: Asker, reply: Reply) -> None:
         """Answer with a page of the Simple API."""

@@ -8,7 +8,7 @@ updates without a word.) `open` proves that the service honours the condition. S
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -16,7 +16,13 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
 from obstore.store import S3Store
 from packaging.utils import NormalizedName, is_normalized_name
 
@@ -38,6 +44,8 @@ _FRESH = timedelta(hours=1)
 """A blob put so lately is not put again: `gc` leaves it alone for longer."""
 _LONGEST_MESSAGE = 300
 """Services answer with whole pages."""
+_ANSWERS = (FileNotFoundError, PermissionDeniedError, UnauthenticatedError)
+"""The service is up, and time will not mend what it says: no such bucket, or not for these keys."""
 _TIMEOUT = timedelta(seconds=30)
 _PATIENCE = timedelta(seconds=3)
 """How long a request is tried again; who asks has a client waiting."""
@@ -58,7 +66,7 @@ class BucketStore:
     def open(cls, address: str) -> BucketStore:
         """Open `s3://bucket/prefix`; keys, region and endpoint come from the environment. The service may be down.
 
-        Raises UsageError.
+        Raises UsageError; StoreUnavailableError where the service has no such bucket, or not for these keys.
         """
         try:
             bucket = S3Store.from_url(
@@ -70,8 +78,12 @@ class BucketStore:
         except (BaseError, ValueError) as error:
             raise UsageError(f"not an address of a bucket: {_first_line(error)}", where=address) from error
         store = cls(bucket, address)
-        with suppress(StoreUnavailableError):  # it may be back before the first write
+        try:
             store._prove()
+        except StoreUnavailableError as error:
+            if isinstance(error.__cause__, _ANSWERS):
+                raise
+            # else it does not answer, and may do so before the first write
         return store
 
     @contextmanager

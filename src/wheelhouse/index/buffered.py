@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -105,10 +104,15 @@ class BufferedStore(WrappedStore):
         try:
             return ask(project)
         except StoreUnavailableError:
-            with suppress(StoreUnavailableError):
-                if project not in self.inner.projects():
-                    return None
-            raise
+            if project in self._listed():
+                raise
+            return None
+
+    def _listed(self) -> Mapping[NormalizedName, str]:
+        try:
+            return self.inner.projects()
+        except StoreUnavailableError:
+            return {}
 
 
 def _size(pending: PendingFile, sha256: Sha256) -> int:

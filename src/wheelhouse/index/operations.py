@@ -8,12 +8,14 @@ GET /metrics  numbers for Prometheus, for those who may read them
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from wheelhouse.errors import StoreUnavailableError
+from wheelhouse.index.gauges import Gauge, mirror_gauges, spool_gauges
 from wheelhouse.index.model import parse_project
 from wheelhouse.index.scopes import Action
 from wheelhouse.index.site import asker_of
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
-    from wheelhouse.index.metrics import Gauge
     from wheelhouse.index.site import Site
 
 #: Prometheus' text format.
@@ -65,16 +66,22 @@ async def _look_at_store(site: Site) -> None:
 
 
 async def _gauges(site: Site) -> tuple[Gauge, ...]:
-    from wheelhouse.index.metrics import Gauge  # noqa: PLC0415 - start-up time
-
     try:
         await _look_at_store(site)
         up = 1
     except (StoreUnavailableError, OSError):
         up = 0
     entries, size = site.catalog.held
-    return (
+    own = (
         Gauge(name="wheelhouse_index_store_up", help="The store answers: 1, or 0.", value=up),
         Gauge(name="wheelhouse_index_catalog_entries", help="Projects whose pages are in memory.", value=entries),
         Gauge(name="wheelhouse_index_catalog_bytes", help="Bytes of those pages.", value=size),
     )
+    return own + await asyncio.to_thread(_of_parts, site)
+
+
+def _of_parts(site: Site) -> tuple[Gauge, ...]:
+    """Ask the parts that not every index has; both look at a disk."""
+    spool = spool_gauges(site.pending.stats(), now=time.time()) if site.pending is not None else ()
+    mirror = mirror_gauges(site.catalog.mirror.stats()) if site.catalog.mirror is not None else ()
+    return (*spool, *mirror)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from wheelhouse.index.form import Form
+    from wheelhouse.index.outbox import Outbox
     from wheelhouse.index.repository import Outcome, Repository
     from wheelhouse.index.wheelfile import Bounds
 
@@ -42,6 +43,8 @@ class Uploads:
     limit: int
     """Bytes of one file."""
     bounds: Bounds
+    outbox: Outbox | None = None
+    """Where files of this repository go on being accepted while its store is down; None: nowhere."""
 
     async def take(
         self, body: AsyncIterator[bytes], *, content_type: str, authorize: Callable[[FileName], None]
@@ -49,9 +52,10 @@ class Uploads:
         """Publish the file in the body of a request; `authorize` raises where its project is not the sender's.
 
         Raises IndexRefusesError for what is not right with it, FileExistsDifferentError where its name is taken,
-        StoreUnavailableError.
+        StoreUnavailableError and SpoolFullError where it cannot be kept now.
         """
-        with self.repository.store.scratch() as file:
+        outbox = self._outbox
+        with outbox.scratch() if outbox else self.repository.store.scratch() as file:
             form = await read_form(body, content_type=content_type, file=file, limit=self.limit)
             file.flush()
             name = FileName.parse(form.filename)
@@ -69,7 +73,13 @@ class Uploads:
             requires_python=described.requires_python,
             metadata=described.metadata if name.kind == "wheel" else None,  # PEP 658 speaks of wheels
         )
-        return self.repository.add_file(new, path)
+        outbox = self._outbox
+        return outbox.publish(new, path) if outbox else self.repository.add_file(new, path)
+
+    @property
+    def _outbox(self) -> Outbox | None:
+        """Only its own repository's: the outbox of the index is none for a stage."""
+        return self.outbox if self.outbox is not None and self.outbox.repository is self.repository else None
 
 
 def _expect_claims(form: Form, name: FileName) -> None:
