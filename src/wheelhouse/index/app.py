@@ -125,9 +125,13 @@ class IndexApp:
         sent, begun = Sent(send), perf_counter()
         try:
             await self._answer(path, scope, receive, sent)
-        except Exception:
+        except Exception as error:
+            if sent.status:
+                raise
             LOG.exception("%s %s", scope["method"], path, extra={"request": sent.request})
-            raise
+            head = scope["method"] == "HEAD"
+            reply = Reply(send=sent, headers={}, head=head, public=False, pathsend=False)
+            await reply.problem(problem_of(error))
         finally:
             self._count(path, scope, sent, perf_counter() - begun)
 

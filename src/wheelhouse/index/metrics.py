@@ -13,21 +13,12 @@ from prometheus_client.registry import Collector
 from wheelhouse.index.traffic import BOUNDS, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from prometheus_client.core import Metric
 
+    from wheelhouse.index.gauges import Gauge
     from wheelhouse.index.traffic import Kind, Traffic
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gauge:
-    """A number of this moment, or one that only grows."""
-
-    name: str
-    help: str
-    value: float
-    grows: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +52,7 @@ class Counted(Collector):
         for labels, count in list(self.traffic.deeds.items()):
             deeds.add_metric(labels, count)
         yield from (requests, size, times, deeds)
-        for gauge in self.gauges:
-            family = CounterMetricFamily if gauge.grows else GaugeMetricFamily
-            yield family(gauge.name, gauge.help, value=gauge.value)
+        yield from _families(self.gauges)
 
 
 def to_text(traffic: Traffic, gauges: tuple[Gauge, ...]) -> bytes:
@@ -72,6 +61,16 @@ def to_text(traffic: Traffic, gauges: tuple[Gauge, ...]) -> bytes:
     registry.register(Counted(traffic=traffic, gauges=gauges))
     ProcessCollector(registry=registry)
     return generate_latest(registry)
+
+
+def _families(gauges: Iterable[Gauge]) -> Iterator[Metric]:
+    """Yield a family for each name."""
+    families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+    for gauge in gauges:
+        kind = CounterMetricFamily if gauge.grows else GaugeMetricFamily
+        family = families.setdefault(gauge.name, kind(gauge.name, gauge.help, labels=tuple(gauge.labels)))
+        family.add_metric(tuple(gauge.labels.values()), gauge.value)
+    yield from families.values()
 
 
 def _by_kind(answers: Mapping[tuple[Kind, int], Tally]) -> dict[Kind, Tally]:

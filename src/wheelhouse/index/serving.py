@@ -14,16 +14,16 @@ import socket
 import ssl
 import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from urllib.parse import urlsplit
 
 from wheelhouse.errors import CertificateError, MachineError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from wheelhouse.config import ServeSettings
+    from wheelhouse.index.answers import Receive, Scope, Send
 
 LOG = logging.getLogger("wheelhouse.index")
 _STOPPED_BY = 128
@@ -119,17 +119,28 @@ def _free_port(host: str, port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def serve_until_stopped(app: Callable[..., Any], listening: Listening) -> NoReturn:
+class Application(Protocol):
+    """What is served: an ASGI application that has things open."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+
+def serve_until_stopped(app: Application, listening: Listening) -> NoReturn:
     """Answer requests; ends the process when it is told to.
 
     At once and without the interpreter's teardown: granian's threads still reach for it then, and abort it. Every
     answer has been sent by that time, and what was acknowledged is on disk.
     """
     status = asyncio.run(_serve(app, listening))
+    app.close()
     _leave(status)
 
 
-async def _serve(app: Callable[..., Any], listening: Listening) -> int:
+async def _serve(app: Application, listening: Listening) -> int:
     """Return the exit status."""
     from granian.constants import Interfaces, SSLProtocols  # noqa: PLC0415 - start-up time
     from granian.server.embed import Server  # noqa: PLC0415 - likewise

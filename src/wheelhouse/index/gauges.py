@@ -1,0 +1,66 @@
+"""What the parts of an index say of themselves in, numbers for Prometheus out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from wheelhouse.index.upstream.stats import MirrorStats
+    from wheelhouse.spool import Stats
+
+_PAGES = "Pages of upstream's that were asked for, by what came of it."
+_FILES = "Files of upstream's that were asked for, by what came of it."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gauge:
+    """A number of this moment, or one that only grows. Those of one name have the same help and the same labels."""
+
+    name: str
+    help: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+    grows: bool = False
+
+
+def spool_gauges(stats: Stats, *, now: float) -> Iterator[Gauge]:
+    """Yield the numbers of a spool; `now` is the time since the epoch."""
+    told = "What was acknowledged and is not yet in the store, by its state."
+    for state, count in (("waiting", stats.waiting), ("aside", stats.aside)):
+        yield Gauge(name="wheelhouse_spool_items", help=told, value=count, labels={"state": state})
+    oldest = 0.0 if stats.oldest is None else max(0.0, now - stats.oldest)
+    yield Gauge(name="wheelhouse_spool_oldest_seconds", help="Age of what waits longest; 0: nothing.", value=oldest)
+    yield Gauge(name="wheelhouse_spool_bytes", help="Bytes of all that is in the spool.", value=stats.size)
+    yield Gauge(name="wheelhouse_spool_limit_bytes", help="Bytes that may be in the spool.", value=stats.limit)
+
+
+def mirror_gauges(stats: MirrorStats) -> Iterator[Gauge]:
+    """Yield the numbers of a mirror."""
+    pages = {
+        "hit": stats.page_hits,
+        "miss": stats.page_misses,
+        "revalidated": stats.page_revalidated,
+        "stale": stats.page_stale,
+    }
+    files = {
+        "hit": stats.file_hits,
+        "miss": stats.file_misses,
+        "shared": stats.file_shared,
+        "wrong": stats.file_wrong,
+    }
+    for name, told, counts in (("pages", _PAGES, pages), ("files", _FILES, files)):
+        for result, count in counts.items():
+            yield Gauge(name=f"wheelhouse_mirror_{name}", help=told, value=count, labels={"result": result}, grows=True)
+    fetched = "Bytes of files that were fetched from upstream."
+    yield Gauge(name="wheelhouse_mirror_fetched_bytes", help=fetched, value=stats.bytes_fetched, grows=True)
+    yield Gauge(name="wheelhouse_mirror_fetching", help="Files on their way now.", value=stats.fetching)
+    yield Gauge(name="wheelhouse_mirror_kept_files", help="Files that are kept.", value=stats.shelf.files)
+    yield Gauge(name="wheelhouse_mirror_kept_bytes", help="Bytes of those.", value=stats.shelf.size)
+    evicted = "Files that went to make room."
+    yield Gauge(name="wheelhouse_mirror_evicted", help=evicted, value=stats.shelf.evicted, grows=True)
+    for address, state in stats.upstreams.items():
+        up = "The upstream answers: 1, or 0."
+        yield Gauge(name="wheelhouse_mirror_upstream_up", help=up, value=int(state.up), labels={"upstream": address})
