@@ -23,6 +23,7 @@ from wheelhouse.index.requests import answer_problem
 from wheelhouse.index.scopes import Action
 from wheelhouse.index.site import asker_of
 from wheelhouse.index.uploading import Uploading
+from wheelhouse.index.web.routes import web_routes
 
 if TYPE_CHECKING:
     from starlette.requests import Request
