@@ -22,6 +22,7 @@ from wheelhouse.index.projectjson import newest, project_json
 from wheelhouse.index.requests import answer_problem
 from wheelhouse.index.scopes import Action
 from wheelhouse.index.site import asker_of
+from wheelhouse.index.staging import stage_routes
 from wheelhouse.index.uploading import Uploading
 from wheelhouse.index.web.routes import web_routes
 
@@ -41,6 +42,7 @@ def make_routes(site: Site) -> Starlette:
             Route("/pypi/{project}/json", routes.project),
             *web_routes(site),
             *oidc_routes(site),
+            *stage_routes(site),
             *operation_routes(site),
         ],
         exception_handlers={

@@ -1,0 +1,84 @@
+"""A request with an upload in, its answer out: for the index itself, and for a stage."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse, Response
+
+from wheelhouse.index.audit import AuditAction, AuditOutcome
+from wheelhouse.index.repository import SameBytes
+from wheelhouse.index.requests import answer_problem, expect_program
+from wheelhouse.index.scopes import Action
+from wheelhouse.index.site import Deed, asker_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from wheelhouse.index.model import FileName
+    from wheelhouse.index.site import Site
+    from wheelhouse.index.upload import Uploads
+
+LOG = logging.getLogger("wheelhouse.index")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploading:
+    """Takes uploads to one place."""
+
+    site: Site
+    uploads: Uploads
+    action: AuditAction = AuditAction.UPLOAD
+    done: str = "is published"
+    """What is said of a file that is new there."""
+
+    async def upload(self, request: Request) -> Response:
+        """Take an upload. What is refused is read to its end first, or its sender would see a broken connection."""
+        try:
+            return await self._upload(request)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads this
+        except Exception as error:  # noqa: BLE001 - told, and logged where it is ours
+            await self._drain(request)
+            return answer_problem(request, error)
+
+    async def _upload(self, request: Request) -> Response:
+        site, asker = self.site, asker_of(request.scope)
+        expect_program(request)
+        deed = Deed(action=self.action)
+
+        def authorize(name: FileName) -> None:
+            nonlocal deed
+            deed = replace(deed, project=name.project, filename=name.filename)
+            site.authorize(asker, Action.UPLOAD, name.project)
+
+        try:
+            site.expect_known(asker, Action.UPLOAD)
+            outcome = await self.uploads.take(
+                request.stream(), content_type=request.headers.get("content-type", ""), authorize=authorize
+            )
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            await site.note_failure(asker, deed, error)
+            raise
+        file = outcome.file
+        same = isinstance(outcome, SameBytes)
+        assert deed.project is not None  # noqa: S101 - authorize was asked
+        site.catalog.forget(deed.project)
+        await site.note(asker, replace(deed, sha256=file.sha256), AuditOutcome.SAME if same else AuditOutcome.DONE)
+        said = "was here already, with the same bytes" if same else self.done
+        LOG.info("%s %s", file.filename, said)
+        return PlainTextResponse(f"{file.filename} {said}\n")
+
+    async def _drain(self, request: Request) -> None:
+        read = 0
+        with suppress(ClientDisconnect, RuntimeError):  # gone, or read to its end before
+            async for chunk in request.stream():
+                read += len(chunk)
+                if read > self.uploads.limit:
+                    return
