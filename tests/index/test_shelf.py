@@ -144,6 +144,7 @@ def test_evict__full__the_least_recently_used_goes(tmp_path: Path) -> None:
     shelf = a_shelf(tmp_path, budget=250)
     old, used = put(shelf, b"a" * 100), put(shelf, b"b" * 100)
     shelf.path(old)
+    assert shelf.has(used)  # which is not a use
     new = put(shelf, b"c" * 100)
 
     assert shelf.path(used) is None

@@ -138,6 +138,10 @@ class Shelf:
                 os.utime(path, (now, stat.st_mtime))
         return path
 
+    def has(self, sha256: Sha256) -> bool:
+        """Say whether a file is here. Not a use of it."""
+        return self._find(sha256) is not None
+
     def adopt(self, source: Path, sha256: Sha256) -> Path:
         """Put a file on the shelf that is somewhere else, by a link where that can be; return where it is now.
 
