@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wheelhouse.index.traffic import Kind, Traffic
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # a registry has collectors in a dictionary
 class Counted(Collector):
     """What a server has counted, and what is so at this moment."""
 
