@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from wheelhouse.cli.session import Session
+    from wheelhouse.config import PublishSettings
     from wheelhouse.publish import Destination, Publishable, Sent, Uploader
     from wheelhouse.spool import Spool
 
@@ -31,6 +32,7 @@ _MEGABYTE = 1_000_000
 Examples:
   wheelhouse publish --index-url http://localhost:8080/legacy/      # all of dist/
   wheelhouse publish dist/psycopg2-*.whl --repository internal      # a section of .pypirc
+  wheelhouse publish --trusted-publishing always                    # in a CI job that the index trusts
   TWINE_USERNAME=__token__ TWINE_PASSWORD=... wheelhouse publish    # to [publish] url in wheelhouse.toml
 """
 )
@@ -38,6 +40,12 @@ Examples:
 @click.option("--index-url", metavar="URL", help="Address that the index takes uploads at. No credentials in it.")
 @click.option("--repository", metavar="NAME", help="Section of .pypirc, instead of an address.")
 @click.option("--skip-existing", is_flag=True, help="A file of that name being there already is fine.")
+@click.option(
+    "--trusted-publishing",
+    type=click.Choice(["automatic", "always", "never"]),
+    envvar="WHEELHOUSE_TRUSTED_PUBLISHING",
+    help="A token by the identity of the CI job, without a secret; `automatic`: where there are no credentials.",
+)
 @click.option("--no-spool", is_flag=True, help="Fail when the index is down, instead of delivering later.")
 @click.option(
     "--timeout",
@@ -58,6 +66,7 @@ def publish(
     repository: str | None,
     skip_existing: bool,
     no_spool: bool,
+    trusted_publishing: str | None,
     timeout: float,
     dry_run: bool,
     as_json: bool,
@@ -71,10 +80,13 @@ def publish(
     from wheelhouse.publish import Sender, find_destination, prepare  # noqa: PLC0415 - start-up time
     from wheelhouse.publish import publish as publish_wheels  # noqa: PLC0415 - likewise
 
+    settings = session.workspace.config.publish
+    if trusted_publishing is not None:
+        settings = settings.model_copy(update={"trusted_publishing": trusted_publishing})
     destination = find_destination(
         index_url=index_url,
         repository=repository,
-        settings=session.workspace.config.publish,
+        settings=settings,
         environment=os.environ,
     )
     ready = prepare(wheel_files(wheels or [_dist(session)]))
@@ -84,7 +96,7 @@ def publish(
     with ExitStack() as stack:
         sender = Sender(
             destination=destination,
-            uploader=stack.enter_context(connect(destination, timeout=timeout)),
+            uploader=stack.enter_context(connect(destination, timeout=timeout, settings=settings)),
             spool=None if no_spool else stack.enter_context(open_spool(session)),
             skip_existing=skip_existing,
             tell=teller(session, as_json=as_json),
@@ -94,11 +106,25 @@ def publish(
 
 
 @contextmanager
-def connect(destination: Destination, *, timeout: float) -> Iterator[Uploader]:
-    """Give an uploader to an index. Raises UsageError where the credentials are incomplete."""
+def connect(destination: Destination, *, timeout: float, settings: PublishSettings) -> Iterator[Uploader]:
+    """Give an uploader to an index.
+
+    Raises UsageError where the credentials are incomplete, TrustedPublishingError where the index does not trust us.
+    """
+    from wheelhouse.publish.trusted import TrustedPublishing  # noqa: PLC0415 - start-up time
     from wheelhouse.publish.twine_uploader import TwineUploader  # noqa: PLC0415 - twine takes half a second
 
-    with TwineUploader(destination, environment=os.environ, timeout=timeout) as uploader:
+    trusted = TrustedPublishing(
+        destination=destination, environment=os.environ, timeout=timeout, audience=settings.audience
+    )
+    way = settings.trusted_publishing
+    with TwineUploader(
+        destination,
+        environment=os.environ,
+        timeout=timeout,
+        token=lambda: None if way == "never" else trusted.token(needed=way == "always"),
+        token_first=way == "always",
+    ) as uploader:
         yield uploader
 
 

@@ -134,7 +134,7 @@ def retry(session: Session, *, items: tuple[_Address, ...], timeout: float, as_j
         for url in dict.fromkeys(item.target for item in waiting):
             repository = next((item.fields.get("repository") for item in waiting if item.target == url), None)
             destination = Destination(url=url, repository=repository)
-            with connect(destination, timeout=timeout) as uploader:
+            with connect(destination, timeout=timeout, settings=session.workspace.config.publish) as uploader:
                 sender = Sender(
                     destination=destination,
                     uploader=uploader,

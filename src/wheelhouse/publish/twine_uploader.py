@@ -1,6 +1,7 @@
 """A file in, an upload by twine out. Credentials come from where twine takes them.
 
-`TWINE_USERNAME` and `TWINE_PASSWORD`, `.pypirc`, a keyring; where there are none, the upload is anonymous.
+`TWINE_USERNAME` and `TWINE_PASSWORD`, `.pypirc`, a keyring; where there are none, the identity of the CI job, if the
+index trusts it; else the upload is anonymous.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from wheelhouse.errors import UsageError
 from wheelhouse.publish.reply import Reply, Verdict, read_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from twine.repository import Repository
@@ -36,12 +37,21 @@ if TYPE_CHECKING:
 class TwineUploader:
     """Sends files to one index, over one connection a thread. Used in a `with`."""
 
-    def __init__(self, destination: Destination, *, environment: Mapping[str, str], timeout: float) -> None:
+    def __init__(
+        self,
+        destination: Destination,
+        *,
+        environment: Mapping[str, str],
+        timeout: float,
+        token: Callable[[], str | None] = lambda: None,
+        token_first: bool = False,
+    ) -> None:
         """Find the credentials. `timeout`: seconds of silence after which the index counts as down.
 
-        Raises UsageError where they are incomplete or cannot be read.
+        `token` is asked for one where there are no credentials, or before all else. Raises UsageError where they are
+        incomplete or cannot be read, and what `token` raises.
         """
-        self._settings = _settings(destination, environment)
+        self._settings = _settings(destination, environment, token, token_first=token_first)
         self._timeout = timeout
         self._here = threading.local()
         self._lock = threading.Lock()
@@ -122,7 +132,13 @@ def _stop_at_errors(response: requests.Response, **_options: object) -> None:
         raise _ServerError(response)
 
 
-def _settings(destination: Destination, environment: Mapping[str, str]) -> Settings:
+def _settings(
+    destination: Destination,
+    environment: Mapping[str, str],
+    token: Callable[[], str | None],
+    *,
+    token_first: bool,
+) -> Settings:
     where: dict[str, Any] = {
         "repository_name": destination.repository,
         "repository_url": None if destination.repository else destination.url,
@@ -132,6 +148,8 @@ def _settings(destination: Destination, environment: Mapping[str, str]) -> Setti
     }
     username, password = environment.get("TWINE_USERNAME"), environment.get("TWINE_PASSWORD")
     try:
+        if token_first:
+            return Settings(**where, **_as_password(token()))
         settings = Settings(**where, username=username, password=password)
         settings.check_repository_url()
         if _known(settings, "username") and _known(settings, "password"):
@@ -141,9 +159,14 @@ def _settings(destination: Destination, environment: Mapping[str, str]) -> Setti
                 "the credentials for the index are incomplete",
                 hint="set TWINE_USERNAME and TWINE_PASSWORD (a token's user name is `__token__`), or use .pypirc",
             )
-        return Settings(**where, username="", password="")
+        return Settings(**where, **_as_password(token()))
     except TwineException as error:
         raise UsageError(str(error).splitlines()[0], hint="see twine's documentation of .pypirc") from error
+
+
+def _as_password(token: str | None) -> dict[str, Any]:
+    """Return credentials as twine takes them; with no token they are empty, or twine would look for others."""
+    return {"username": "" if token is None else "__token__", "password": token or ""}
 
 
 def _known(settings: Settings, what: Literal["username", "password"]) -> bool:
