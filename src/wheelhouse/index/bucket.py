@@ -42,6 +42,8 @@ _PROBE = "conditional-writes"
 _STAGES = "stages"
 _FRESH = timedelta(hours=1)
 """A blob put so lately is not put again: `gc` leaves it alone for longer."""
+_SMALL = 64 * 1024
+"""Bytes that are put sooner than it is asked whether they are there."""
 _LONGEST_MESSAGE = 300
 """Services answer with whole pages."""
 _ANSWERS = (FileNotFoundError, PermissionDeniedError, UnauthenticatedError)
@@ -234,6 +236,8 @@ class BucketStore:
                 yield from batch
 
     def _is_fresh(self, sha256: Sha256, size: int) -> bool:
+        if size <= _SMALL:
+            return False
         found = self.find_blob(sha256)
         return found is not None and found.size == size and datetime.now(tz=UTC) - found.modified < _FRESH
 

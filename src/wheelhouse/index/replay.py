@@ -29,6 +29,8 @@ LOG = logging.getLogger("wheelhouse.index")
 WORKERS = 4
 BATCH = 100
 """Files of one project that one swap of its manifest publishes."""
+AT_ONCE = 8
+"""Files of a batch on their way: what it helps against is the way to a store elsewhere and back."""
 _PAUSE = 0.2
 """Seconds between two looks at a spool in which something waits that is not due."""
 
@@ -49,7 +51,7 @@ class Delivery:
             return 0
         items = [first, *self.spool.lease_behind(first, most=BATCH - 1)]
         try:
-            self.repository.add_files([self._arrival(item) for item in items])
+            self.repository.add_files([self._arrival(item) for item in items], at_once=AT_ONCE)
         except (WheelhouseError, OSError, ValueError, KeyError):
             return self._one_by_one(items)
         self._settled(items)

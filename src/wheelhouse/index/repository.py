@@ -10,6 +10,7 @@ import hashlib
 import random
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
@@ -67,8 +68,6 @@ class SameBytes:
 
 Outcome: TypeAlias = Added | SameBytes
 _Change: TypeAlias = Callable[[Manifest | None], Manifest | None]
-_Choice: TypeAlias = Callable[[Manifest | None], list[File]]
-"""Files of a manifest; raises NotOnIndexError rather than choosing none."""
 
 
 def _now() -> datetime:
@@ -106,8 +105,10 @@ class Repository:
         """
         return self.add_files([(new, source)], policy=policy)[0]
 
-    def add_files(self, arrivals: Sequence[tuple[NewFile, Path]], *, policy: Policy = "private") -> list[Outcome]:
-        """Publish files of one project: all of them appear at once, or none.
+    def add_files(
+        self, arrivals: Sequence[tuple[NewFile, Path]], *, policy: Policy = "private", at_once: int = 1
+    ) -> list[Outcome]:
+        """Publish files of one project: all of them appear at once, or none. The bytes of `at_once` are put at once.
 
         Bytes and metadata are in the store before the manifest that names them.
         """
@@ -123,7 +124,9 @@ class Repository:
         self.judge(self.store.read_manifest(project), news)  # before any byte is kept
         if self.base is not None:
             self.judge(self.base.read_manifest(project), news)
-        return self._list(project, news, [self._keep(new, source) for new, source in arrivals], policy)
+        with ThreadPoolExecutor(max_workers=at_once) as pool:
+            published = list((pool.map if at_once > 1 else map)(self._keep, news, [source for _, source in arrivals]))
+        return self._list(project, news, published, policy)
 
     def add_kept(self, project: NormalizedName, files: Sequence[File], *, policy: Policy = "private") -> list[Outcome]:
         """Publish files whose bytes the store has, and will have until this returns: all at once, dated now."""
@@ -155,29 +158,30 @@ class Repository:
         self._change(project, add)
         return outcomes
 
-    def yank(self, project: NormalizedName, filename: str, reason: str | None = None) -> File:
-        """Mark a file as yanked (PEP 592): installed only where exactly this version is pinned."""
-        return self._yank(project, _named(project, filename), reason=reason or True)[0]
+    def yank(self, project: NormalizedName, what: str | Version, reason: str | None = None) -> list[File]:
+        """Mark a file, by its name, or all of a version as yanked (PEP 592): installed only where that is pinned."""
+        return self._yank(project, what, reason=reason or True)
 
-    def yank_release(self, project: NormalizedName, version: Version, reason: str | None = None) -> list[File]:
-        """Mark all files of a version as yanked, in one step."""
-        return self._yank(project, _of_version(project, version), reason=reason or True)
-
-    def unyank(self, project: NormalizedName, filename: str) -> File:
+    def unyank(self, project: NormalizedName, what: str | Version) -> list[File]:
         """Take a yank back."""
-        return self._yank(project, _named(project, filename), reason=False)[0]
+        return self._yank(project, what, reason=False)
 
-    def unyank_release(self, project: NormalizedName, version: Version) -> list[File]:
-        """Take the yanks of a version's files back, in one step."""
-        return self._yank(project, _of_version(project, version), reason=False)
+    def delete(self, project: NormalizedName, what: str | Version) -> list[File]:
+        """Take a file, or all of a version, off the index.
 
-    def delete(self, project: NormalizedName, filename: str) -> None:
-        """Take a file off the index. Its name is never given to other bytes; `gc` removes the bytes later."""
-        self._delete(project, _named(project, filename))
+        Names are never given to other bytes; `gc` removes the bytes later.
+        """
+        gone: list[File] = []
 
-    def delete_release(self, project: NormalizedName, version: Version) -> list[File]:
-        """Take all files of a version off the index, in one step."""
-        return self._delete(project, _of_version(project, version))
+        def change(manifest: Manifest | None) -> Manifest | None:
+            gone[:] = _choose(manifest, project, what)
+            assert manifest is not None  # noqa: S101 - _choose has raised
+            deleted = {**manifest.deleted, **{file.filename: file.sha256 for file in gone}}
+            kept = [file for file in manifest.files if file not in gone]
+            return manifest.with_files(kept).model_copy(update={"deleted": deleted})
+
+        self._change(project, change)
+        return gone
 
     def set_policy(self, project: NormalizedName, policy: Policy) -> Manifest:
         """Say what upstream is asked about a project; makes the project where there is none."""
@@ -252,12 +256,12 @@ class Repository:
             )
         return [None if manifest is None else _judge(manifest, new) for new in arrivals]
 
-    def _yank(self, project: NormalizedName, choice: _Choice, *, reason: bool | str) -> list[File]:
+    def _yank(self, project: NormalizedName, what: str | Version, *, reason: bool | str) -> list[File]:
         yanked: list[File] = []
 
         def change(manifest: Manifest | None) -> Manifest | None:
-            chosen = choice(manifest)
-            assert manifest is not None  # noqa: S101 - a choice raises where there is nothing to choose from
+            chosen = _choose(manifest, project, what)
+            assert manifest is not None  # noqa: S101 - _choose has raised
             new = {file.filename: file.model_copy(update={"yanked": reason}) for file in chosen}
             yanked[:] = new.values()
             return None if yanked == chosen else manifest.with_files([new.get(f.filename, f) for f in manifest.files])
@@ -265,43 +269,22 @@ class Repository:
         self._change(project, change)
         return yanked
 
-    def _delete(self, project: NormalizedName, choice: _Choice) -> list[File]:
-        gone: list[File] = []
-
-        def change(manifest: Manifest | None) -> Manifest | None:
-            gone[:] = choice(manifest)
-            assert manifest is not None  # noqa: S101 - likewise
-            deleted = {**manifest.deleted, **{file.filename: file.sha256 for file in gone}}
-            kept = [file for file in manifest.files if file not in gone]
-            return manifest.with_files(kept).model_copy(update={"deleted": deleted})
-
-        self._change(project, change)
-        return gone
-
 
 def as_new(file: File) -> NewFile:
     """Return what `judge` has to know of a file that is listed elsewhere."""
     return NewFile(name=FileName.parse(file.filename), sha256=file.sha256, size=file.size)
 
 
-def _named(project: NormalizedName, filename: str) -> _Choice:
-    def choose(manifest: Manifest | None) -> list[File]:
-        file = manifest.file(filename) if manifest else None
-        if file is None:
-            raise NotOnIndexError(f"no file {filename} of {project}")
-        return [file]
-
-    return choose
-
-
-def _of_version(project: NormalizedName, version: Version) -> _Choice:
-    def choose(manifest: Manifest | None) -> list[File]:
-        files = [file for file in manifest.files if parse_version(file.version) == version] if manifest else []
-        if not files:
-            raise NotOnIndexError(f"no files of {project} {version}")
-        return files
-
-    return choose
+def _choose(manifest: Manifest | None, project: NormalizedName, what: str | Version) -> list[File]:
+    """Return the file of a name, or the files of a version. Raises NotOnIndexError rather than choosing none."""
+    files = manifest.files if manifest is not None else ()
+    if isinstance(what, str):
+        chosen = [file for file in files if file.filename == what]
+    else:
+        chosen = [file for file in files if parse_version(file.version) == what]
+    if not chosen:
+        raise NotOnIndexError(f"no file {what} of {project}" if isinstance(what, str) else f"no {project} {what}")
+    return chosen
 
 
 def _judge(manifest: Manifest, new: NewFile) -> File | None:
