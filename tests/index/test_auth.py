@@ -187,6 +187,7 @@ def test_tokens__last_use__is_written_once_a_minute(setting: Setting) -> None:
     for seconds in (0, 30, 61):
         setting.clock.now = START + timedelta(seconds=seconds)
         setting.status(token)
+        setting.gate.uses.settle()
         used.append(setting.tokens.list()[0].last_used)
     assert used == [START, START, START + timedelta(seconds=61)]
 
@@ -202,3 +203,30 @@ def test_tokens__foreign_file__is_an_error_that_names_it(setting: Setting) -> No
     with pytest.raises(InvalidFileError) as caught:
         setting.tokens.list()
     assert caught.value.problems[0].file == setting.folder / "tokens.json"
+
+
+def test_tokens__file_that_cannot_be_written__keeps_nobody_out(setting: Setting) -> None:
+    token = setting.token("upload:*")
+    lock = setting.folder / ".tokens.json.lock"
+    lock.unlink(missing_ok=True)
+    lock.mkdir()
+    assert setting.status(token) == 200
+    setting.gate.uses.settle()
+    assert setting.status(token) == 200
+    assert setting.tokens.list()[0].last_used is None
+
+
+def test_tokens__many_used_at_once__are_all_written_down(setting: Setting) -> None:
+    texts = [setting.token("upload:*", name=f"ci-{number}") for number in range(20)]
+    for text in texts:
+        setting.status(text)
+    setting.gate.uses.settle()
+    assert {token.last_used for token in setting.tokens.list()} == {START}
+
+
+def test_tokens__revoked_while_its_use_is_written__stays_revoked(setting: Setting) -> None:
+    token = setting.token("upload:*")
+    setting.status(token)
+    setting.tokens.revoke("ci")
+    setting.gate.uses.settle()
+    assert setting.tokens.list() == ()

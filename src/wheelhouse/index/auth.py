@@ -8,13 +8,13 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from wheelhouse.index.failures import FailureLimit
+from wheelhouse.index.lastuse import LastUses
 from wheelhouse.index.scopes import Action
 from wheelhouse.index.tokens import PREFIX
 
@@ -106,7 +106,7 @@ class AccessRules:
             return self.anonymous_read or (self.anonymous_local_read and asker.local)
         if action is Action.METRICS:
             return self.anonymous_metrics or (self.anonymous_local_metrics and asker.local)
-        return self.anonymous_local_upload and asker.local
+        return action is Action.UPLOAD and self.anonymous_local_upload and asker.local
 
 
 def utc_now() -> datetime:
@@ -124,6 +124,10 @@ class Gate:
     """Reads the tokens that trusted publishers were given."""
     failures: FailureLimit = field(default_factory=FailureLimit)
     clock: Callable[[], datetime] = utc_now
+    uses: LastUses = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "uses", LastUses(self.tokens.path))
 
     def check(self, asker: Asker, action: Action, project: NormalizedName | None) -> Denied | None:
         """Decide whether the asker may do this to a project; None: yes. No project: the list of all."""
@@ -183,8 +187,7 @@ class Gate:
         if token is None:
             self.failures.add(key, now)
             return Denied(status=401, message="there is no such token, or its time is over")
-        with suppress(OSError):  # a full or read-only disk keeps nobody out
-            self.tokens.mark_used(token, now=now)
+        self.uses.note(token, now)
         return token
 
 

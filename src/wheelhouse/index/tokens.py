@@ -13,7 +13,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import pydantic
@@ -25,6 +25,7 @@ from wheelhouse.record import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import timedelta
     from pathlib import Path
 
     from packaging.utils import NormalizedName
@@ -36,8 +37,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ID_BYTES, _SECRET_BYTES = 10, 32
 #: Compared with where there is no such token, so that both cases take the same time.
 _NOBODY = hashlib.sha256(b"").hexdigest()
-#: Last use is written down once in so long, not at every request.
-_USE_STEP = timedelta(minutes=1)
 
 
 class _Closed(pydantic.BaseModel):
@@ -79,7 +78,10 @@ class _File(_Closed):
 
 @dataclass(slots=True)
 class TokenFile:
-    """The tokens of an index. Every change is one rename under a lock; a server sees it with its next request."""
+    """The tokens of an index. Every change is one rename under a lock; a server sees it with its next request.
+
+    Safe with several processes; several threads need one each.
+    """
 
     path: Path
     _seen: tuple[int, int, int] | None = field(default=None, init=False)
@@ -133,13 +135,15 @@ class TokenFile:
         form = _FORM.fullmatch(text)
         return form[1] if form and form[1] in self._tokens else None
 
-    def mark_used(self, token: Token, *, now: datetime) -> None:
-        """Write down when a token was last used, to the minute."""
-        if token.last_used is not None and now - token.last_used < _USE_STEP:
-            return
+    def mark_used(self, uses: Mapping[str, datetime]) -> None:
+        """Write down when tokens were last used, by their ids. Raises InvalidFileError."""
         with self._locked():
-            used = token.model_copy(update={"last_used": now})
-            self._write(tuple(used if other.id == token.id else other for other in self.list()))
+            known = self.list()
+            marked = tuple(
+                token.model_copy(update={"last_used": uses[token.id]}) if token.id in uses else token for token in known
+            )
+            if marked != known:
+                self._write(marked)
 
     def _refresh(self) -> None:
         """Read the file again where it is another than before."""
