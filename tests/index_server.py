@@ -40,11 +40,12 @@ def wheelhouse(registry: Path, *words: str) -> str:
 
 
 @contextmanager
-def index_server(registry: Path, *options: str) -> Iterator[IndexServer]:
+def index_server(registry: Path, *options: str, mirror: bool = False) -> Iterator[IndexServer]:
     """Serve an index from the state of a registry, on any free port, until the context ends."""
     (registry / "recipes").mkdir(parents=True, exist_ok=True)
     (registry / "wheelhouse.toml").touch()
     command = [sys.executable, "-m", "wheelhouse", "--registry", str(registry), "serve", "--port", "0", *options]
+    command += [] if mirror else ["--no-mirror"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
             yield IndexServer(url=_address(process), registry=registry, process=process)

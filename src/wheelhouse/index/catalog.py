@@ -104,6 +104,18 @@ class Catalog:
             task.add_done_callback(lambda done: self._loaded(project, done))
         return await asyncio.shield(task)
 
+    async def metadata(self, entry: Entry, file: File) -> bytes | None:
+        """Return the core metadata of a file of an entry; None: there are none, or they cannot be had now.
+
+        Raises StoreUnavailableError, NotOnIndexError.
+        """
+        theirs = entry.theirs.get(file.filename)
+        if theirs is not None:
+            return await self.mirror.metadata(theirs) if self.mirror is not None else None
+        if file.core_metadata is None:
+            return None
+        return await asyncio.to_thread(b"".join, self.store.open_range(file.core_metadata))
+
     def forget(self, project: NormalizedName) -> None:
         """Ask the store the next time: the project has changed, and its sender is to see it at once."""
         for key in (project, None):

@@ -60,11 +60,13 @@ class Problem:
     status: int
     text: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: bool = False
+    """The fault is another server's, and was logged where it was noticed."""
 
     @property
     def ours(self) -> bool:
         """Say whether the log has to tell more than the client is told."""
-        return self.status >= 500  # noqa: PLR2004 - RFC 9110, 15.6: server errors
+        return self.status >= 500 and not self.elsewhere  # noqa: PLR2004 - RFC 9110, 15.6: server errors
 
 
 NOT_FOUND = Problem(status=404, text="there is nothing here")
@@ -80,7 +82,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(status=status, text=f"{error.message}{hint}")
     for kinds, text, seconds in _LATER:
         if isinstance(error, kinds):
-            return Problem(status=503, text=text, headers={"Retry-After": str(seconds)})
+            elsewhere = isinstance(error, UpstreamUnavailableError)
+            return Problem(status=503, text=text, headers={"Retry-After": str(seconds)}, elsewhere=elsewhere)
     if isinstance(error, StoreDamagedError):
         return Problem(status=500, text="the store of this index is damaged: tell those who run it")
     return Problem(status=500, text="something went wrong here: the log of the server says what")

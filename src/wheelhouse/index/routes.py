@@ -6,7 +6,6 @@ GET  /pypi/<project>/json  the older JSON form
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -14,6 +13,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from wheelhouse.errors import WheelhouseError
+from wheelhouse.index.managing import managing_routes
 from wheelhouse.index.model import parse_project
 from wheelhouse.index.oidc_routes import oidc_routes
 from wheelhouse.index.operations import operation_routes
@@ -43,6 +43,7 @@ def make_routes(site: Site) -> Starlette:
             *web_routes(site),
             *oidc_routes(site),
             *stage_routes(site),
+            *managing_routes(site),
             *operation_routes(site),
         ],
         exception_handlers={
@@ -71,9 +72,7 @@ class _Routes:
         entry = await self._site.readable(asker, project)
         assert entry.manifest is not None  # noqa: S101 - only the list of all has none
         chosen = newest(entry.manifest)
-        store, metadata = self._site.catalog.store, None
-        if chosen is not None and chosen.core_metadata is not None:
-            metadata = await asyncio.to_thread(b"".join, store.open_range(chosen.core_metadata))
+        metadata = await self._site.catalog.metadata(entry, chosen) if chosen is not None else None
         data = project_json(entry.manifest, metadata, root=(self._site.public or "../../").rstrip("/"))
         return Response(data, media_type="application/json", headers={"Cache-Control": "no-cache"})
 

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wheelhouse.errors import MachineError, NotOnIndexError, UpstreamUnavailableError
+from wheelhouse.errors import MachineError, NotOnIndexError, ShelfFullError, UpstreamUnavailableError
 from wheelhouse.index.auth import Denied, utc_now
 from wheelhouse.index.catalog import Entry
 from wheelhouse.index.problems import DeniedError
@@ -169,6 +169,17 @@ class Mirror:
         if beside is not None:
             await self.files.whole(beside)
         return await self.files.whole(origin)
+
+    async def metadata(self, origin: Origin) -> bytes | None:
+        """Return the core metadata of a file; None: upstream has none, or does not give them now."""
+        beside = origin.beside()
+        if beside is None:
+            return None
+        try:
+            path = self.files.here(beside) if self.setup.offline else await self.files.whole(beside)
+            return await asyncio.to_thread(path.read_bytes) if path is not None else None
+        except (UpstreamUnavailableError, NotOnIndexError, ShelfFullError, FileNotFoundError):
+            return None
 
     def stats(self) -> MirrorStats:
         """Say how the mirror does. Reads one small file."""

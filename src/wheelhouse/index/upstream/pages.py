@@ -154,6 +154,7 @@ class Pages:
             return await self._ask_all(project, kept)
         except UpstreamUnavailableError as error:
             if kept is None:
+                LOG.warning("%s: not known here, and upstream does not say: %s", project, error)
                 raise
             LOG.warning("%s: serving the page of before: %s", project, error)
             self._counters.page_stale += 1
