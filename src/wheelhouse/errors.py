@@ -225,6 +225,13 @@ class UpstreamUnavailableError(WheelhouseError):
     summary = "an index that is mirrored did not answer, or not with what it should"
 
 
+class PrefetchError(WheelhouseError):
+    """Not everything that a fleet needs could be fetched ahead; what could, is there."""
+
+    exit_code = 18
+    summary = "not all that the mirror was to fetch ahead could be had; the rest is there"
+
+
 class ShelfFullError(WheelhouseError):
     """The mirror's budget has no room for a file, even with everything evicted that may be."""
 

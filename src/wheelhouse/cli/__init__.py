@@ -35,6 +35,7 @@ COMMANDS = {
     "spool": "wheelhouse.cli.spool:spool",
     "serve": "wheelhouse.cli.serve:serve",
     "index": "wheelhouse.cli.index:index",
+    "mirror": "wheelhouse.cli.mirror:mirror",
     "token": "wheelhouse.cli.token:token",
     "completion": "wheelhouse.cli.completion:completion",
 }
