@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from wheelhouse.errors import StoreDamagedError, StoreUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from packaging.utils import NormalizedName
@@ -50,6 +50,15 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What is known of the projects in the store."""
+
+    known: Mapping[NormalizedName, Summary]
+    complete: bool
+    """Every project has been looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Home:
     """What the first page shows."""
 
@@ -77,15 +86,14 @@ def summarize(manifest: Manifest) -> Summary:
     return Summary(files=len(files), size=sum(file.size for file in files), latest=latest)
 
 
-def show_home(names: Iterable[NormalizedName], known: Mapping[NormalizedName, Summary], *, counts: bool) -> Home:
-    """Put the first page together for whoever reads these projects; `counts`: the index is small enough to count."""
-    listed = list(names)
-    found = [known[name] for name in listed if name in known]
+def show_home(names: Sequence[NormalizedName], look: Look | None) -> Home:
+    """Put the first page together for whoever reads these projects; no look: there are too many."""
+    found = [look.known[name] for name in names if name in look.known] if look is not None else []
     return Home(
-        projects=len(listed),
-        files=sum(summary.files for summary in found) if counts else None,
-        size=sum(summary.size for summary in found) if counts else None,
-        counted=not counts or len(found) == len(listed),
+        projects=len(names),
+        files=sum(summary.files for summary in found) if look is not None else None,
+        size=sum(summary.size for summary in found) if look is not None else None,
+        counted=look is None or look.complete,
         newest=tuple(
             nlargest(NEWEST, (s.latest for s in found if s.latest is not None), key=lambda latest: latest.published)
         ),
@@ -103,25 +111,27 @@ class Board:
     """Seconds that one look may take; the next one goes on from there."""
     clock: Callable[[], float] = time.monotonic
     _known: dict[NormalizedName, tuple[str, Summary]] = field(default_factory=dict, init=False)
+    _complete: bool = field(default=False, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def look(self) -> Mapping[NormalizedName, Summary] | None:
+    def look(self) -> Look | None:
         """Return what is known after a look at what has changed; None: there are too many. Takes a while."""
         with self._lock:
             with suppress(StoreUnavailableError):  # what is known is true still
                 marks = self.store.projects()
                 if len(marks) > self.most:
-                    self._known = {}
+                    self._known, self._complete = {}, False
                     return None
-                self._refresh(marks)
-            return {name: known for name, (_, known) in self._known.items()}
+                self._complete = self._refresh(marks)
+            return Look(known={name: known for name, (_, known) in self._known.items()}, complete=self._complete)
 
     def known(self, names: Iterable[NormalizedName]) -> Mapping[NormalizedName, Summary]:
         """Return what was known of some projects at the last look."""
         with self._lock:
             return {name: self._known[name][1] for name in names if name in self._known}
 
-    def _refresh(self, marks: Mapping[NormalizedName, str]) -> None:
+    def _refresh(self, marks: Mapping[NormalizedName, str]) -> bool:
+        """Read what has changed; say whether there was time for all of it."""
         until = self.clock() + self.patience
         for name in self._known.keys() - marks.keys():
             del self._known[name]
@@ -129,8 +139,9 @@ class Board:
             if name in self._known and self._known[name][0] == mark:
                 continue
             if self.clock() > until:
-                return
+                return False
             self._known[name] = (mark, self._summarize(name))
+        return True
 
     def _summarize(self, name: NormalizedName) -> Summary:
         try:

@@ -18,16 +18,16 @@ import orjson
 from wheelhouse.errors import NotOnIndexError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import IO
 
-    from wheelhouse.index.model import File, Sha256
+    from wheelhouse.index.model import Sha256
     from wheelhouse.index.store import Store
 
 #: auditwheel: `<project>.libs/`, formerly `<package>/.libs/`; delocate: `.dylibs/`.
 _FOLDER = re.compile(r"(^|/)[^/]*\.(?:libs|dylibs)/[^/]+$")
-#: auditwheel puts eight hex digits of the library's hash into its name.
-_HASH = re.compile(r"-[0-9a-f]{8}(?=\.)")
+#: auditwheel puts eight hex digits of the library's hash into its name, delvewheel more.
+_HASH = re.compile(r"-(?:[0-9a-f]{8}|[0-9a-f]{32,64})(?=\.)")
 _SBOM = re.compile(r"[^/]+\.dist-info/sboms/[^/]+\.json")
 _MOST_READ = 8 << 20
 _MOST_SBOM = 1 << 20
@@ -74,10 +74,10 @@ class Grafted:
     """Bytes."""
 
 
-def look_inside(store: Store, file: File) -> Insides | None:
+def look_inside(opened: Callable[[], IO[bytes]]) -> Insides | None:
     """Read what was grafted into a wheel; None: its bytes are not here, or no archive that can be read."""
     try:
-        with _open(store, file.sha256, file.size) as stream, zipfile.ZipFile(stream) as archive:
+        with opened() as stream, zipfile.ZipFile(stream) as archive:
             members = archive.infolist()
             libraries = [
                 Library(name=_HASH.sub("", member.filename.rpartition("/")[2]), size=member.file_size)
@@ -86,7 +86,7 @@ def look_inside(store: Store, file: File) -> Insides | None:
             ]
             sboms = [m for m in members if _SBOM.fullmatch(m.filename) and m.file_size <= _MOST_SBOM][:_MOST_SBOMS]
             components = {component for sbom in sboms for component in parse_sbom(archive.read(sbom))}
-    except (*_DAMAGED, NotOnIndexError):
+    except (*_DAMAGED, NotOnIndexError, FileNotFoundError):
         return None
     return Insides(
         libraries=tuple(sorted(libraries, key=lambda library: library.name)),
@@ -133,7 +133,8 @@ def _licences(listed: Any) -> Iterable[str]:
             yield text
 
 
-def _open(store: Store, sha256: Sha256, size: int) -> IO[bytes]:
+def open_blob(store: Store, sha256: Sha256, size: int) -> IO[bytes]:
+    """Open a blob of a store as a file."""
     path = store.local_path(sha256)
     if path is not None:
         return path.open("rb")

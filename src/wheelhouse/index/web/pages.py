@@ -136,11 +136,9 @@ def day(when: datetime) -> Markup:
 
 
 def moment(when: datetime) -> Markup:
-    """Return date and time, UTC."""
+    """Return date and time; every page says that they are UTC."""
     utc = when.astimezone(UTC)
-    return Markup('<time datetime="{}">{}</time>').format(
-        utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M} UTC"
-    )
+    return Markup('<time datetime="{}">{}</time>').format(utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M}")
 
 
 def seconds(number: float) -> str:

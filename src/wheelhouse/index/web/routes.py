@@ -5,6 +5,7 @@ GET /search?q=…                   projects by name
 GET /project/<name>/[<version>/]  a project, its files and what is in them
 GET /builds/[<job>/]              what was built when, and why it failed
 GET /spool/                       what is acknowledged and waits for the store
+GET /mirror/                      what the mirror was asked for, and what it keeps
 GET /static/<name>                style, script and mark, open to all
 
 Every page takes any spelling of a project's name, decides about access by the normalised one, and only then says what
@@ -61,6 +62,8 @@ def web_routes(site: Site) -> list[BaseRoute]:
         "/builds/{job}/": web.build,
         "/spool": web.spool,
         "/spool/": web.spool,
+        "/mirror": web.mirror,
+        "/mirror/": web.mirror,
     }
     routes: list[BaseRoute] = [Route(path, partial(web.told, handler)) for path, handler in pages.items()]
     return [*routes, Route("/static/{name}", web.static)]
@@ -121,7 +124,7 @@ class _Web:
         version = self._shown.version(entry.manifest, asked)
         if asked is not None and version is not None and (moved := _settle(request, "project", project, version)):
             return moved
-        page = await self._shown.project(entry.manifest, version)
+        page = await self._shown.project(entry, version)
         lines = self._shown.installing(page.view, root=self._address(request), pinned=asked is not None)
         return await self._page(request, self._reader(request), "project.html", page=page, view=page.view, lines=lines)
 
@@ -145,6 +148,13 @@ class _Web:
         reader = self._reader(request)
         return _settle(request, "spool") or await self._page(
             request, reader, "spool.html", spool=await self._shown.waiting(reader)
+        )
+
+    async def mirror(self, request: Request) -> Response:
+        """Show how the mirror does."""
+        reader = self._reader(request)
+        return _settle(request, "mirror") or await self._page(
+            request, reader, "mirror.html", stats=await self._shown.mirror(reader)
         )
 
     async def static(self, request: Request) -> Response:

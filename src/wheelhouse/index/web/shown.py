@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -12,7 +14,7 @@ from wheelhouse.errors import NotOnIndexError, StoreUnavailableError
 from wheelhouse.index.web.about import About, read_about
 from wheelhouse.index.web.builds import STATES, Jobs, list_builds
 from wheelhouse.index.web.home import Board, show_home
-from wheelhouse.index.web.insides import Component, Insides, grafted_in, look_inside
+from wheelhouse.index.web.insides import Component, Insides, grafted_in, look_inside, open_blob
 from wheelhouse.index.web.memory import Memory
 from wheelhouse.index.web.project import files_of, find_version, installing, newest_version, show_project
 from wheelhouse.index.web.search import search
@@ -20,11 +22,14 @@ from wheelhouse.index.web.waiting import show_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import IO
 
     from packaging.utils import NormalizedName
 
+    from wheelhouse.index.catalog import Entry
     from wheelhouse.index.model import File, Manifest, Sha256
     from wheelhouse.index.site import Site
+    from wheelhouse.index.upstream.stats import MirrorStats
     from wheelhouse.index.web.builds import Builds, BuildView
     from wheelhouse.index.web.home import Home, Summary
     from wheelhouse.index.web.insides import Grafted
@@ -81,6 +86,7 @@ class Shown:
         there = {
             "builds": self._jobs is not None and (reader.local or reader.known),
             "spool": self._site.pending is not None and reader.runs(None),
+            "mirror": self._site.catalog.mirror is not None and reader.runs(None),
         }
         return tuple(page for page, shown in there.items() if shown)
 
@@ -89,8 +95,7 @@ class Shown:
         names = await self._names()
         if not reader.reads(None):
             names = await asyncio.to_thread(lambda: list(filter(reader.reads, names)))
-        known = await asyncio.to_thread(self._board.look)
-        return show_home(names, known or {}, counts=known is not None)
+        return show_home(names, await asyncio.to_thread(self._board.look))
 
     async def search(self, reader: Reader, query: str, page: int) -> Found:
         """Return what fits a query."""
@@ -107,41 +112,54 @@ class Shown:
         """Return the version that a page is about; None: there are no files. Raises NotOnIndexError."""
         return newest_version(manifest) if asked is None else find_version(manifest, asked)
 
-    async def project(self, manifest: Manifest, version: str | None) -> ProjectPage:
-        """Return the page of a project at a version, one of the manifest's."""
-        return await asyncio.to_thread(self._project, manifest, version)
+    async def project(self, entry: Entry, version: str | None) -> ProjectPage:
+        """Return the page of a project at a version, one of its manifest's."""
+        assert entry.manifest is not None  # noqa: S101 - only the list of all has none
+        manifest, files = entry.manifest, files_of(entry.manifest, version)
+        metadata = await self._metadata(entry, files)
+        return await asyncio.to_thread(self._project, manifest, version, files, metadata)
 
-    def _project(self, manifest: Manifest, version: str | None) -> ProjectPage:
-        files = files_of(manifest, version)
+    def _project(
+        self, manifest: Manifest, version: str | None, files: Sequence[File], metadata: tuple[Sha256, bytes] | None
+    ) -> ProjectPage:
         found = self._look_into(files)
+        about = About() if metadata is None else self._abouts.get(metadata[0], lambda: read_about(metadata[1]))
         return ProjectPage(
             view=show_project(manifest, version),
-            about=self._about(files),
+            about=about,
             grafted=grafted_in(found),
             components=tuple(sorted({c for insides in found.values() for c in insides.components}, key=str)),
             looked_into=len(found),
         )
 
+    async def _metadata(self, entry: Entry, files: Sequence[File]) -> tuple[Sha256, bytes] | None:
+        """Return the METADATA of a version, by their sha256; None: there are none, or not now."""
+        for file in files:
+            if file.core_metadata is None:
+                continue
+            origin, mirror = entry.theirs.get(file.filename), self._site.catalog.mirror
+            if origin is not None and mirror is not None:
+                data = await mirror.metadata(origin)
+                return None if data is None else (file.core_metadata, data)
+            with suppress(NotOnIndexError, StoreUnavailableError):  # the page has enough to say without
+                return (file.core_metadata, await asyncio.to_thread(self._read, file.core_metadata))
+        return None
+
     def _look_into(self, files: Sequence[File]) -> dict[str, Insides]:
         wheels = [file for file in files if file.filename.endswith(".whl") and not file.filename.endswith("-any.whl")]
         found = {}
         for file in wheels[:_MOST_WHEELS]:
-            try:
-                insides = self._insides.get(file.sha256, lambda file=file: look_inside(self._site.catalog.store, file))  # type: ignore[misc]
-            except StoreUnavailableError:  # the page has enough to say without
-                break
-            if insides is not None:
-                found[file.filename] = insides
+            with suppress(StoreUnavailableError):  # likewise
+                insides = self._insides.get(file.sha256, partial(look_inside, partial(self._open, file)))
+                if insides is not None:
+                    found[file.filename] = insides
         return found
 
-    def _about(self, files: Sequence[File]) -> About:
-        digest = next((file.core_metadata for file in files if file.core_metadata is not None), None)
-        if digest is None:
-            return About()
-        try:
-            return self._abouts.get(digest, lambda: read_about(self._read(digest)))
-        except (NotOnIndexError, StoreUnavailableError):  # likewise
-            return About()
+    def _open(self, file: File) -> IO[bytes]:
+        """Open a file that is here, in the store or on the mirror's shelf; nothing is fetched for a page."""
+        mirror = self._site.catalog.mirror
+        path = mirror.shelf.path(file.sha256) if mirror is not None else None
+        return path.open("rb") if path is not None else open_blob(self._site.catalog.store, file.sha256, file.size)
 
     def _read(self, sha256: Sha256) -> bytes:
         return b"".join(self._site.catalog.store.open_range(sha256, 0, _MOST_METADATA))
@@ -167,6 +185,13 @@ class Shown:
         if self._site.pending is None:
             raise NotOnIndexError("this index keeps no spool")
         return await asyncio.to_thread(show_waiting, self._site.pending)
+
+    async def mirror(self, reader: Reader) -> MirrorStats:
+        """Return how the mirror does."""
+        reader.expect_runs(None)
+        if self._site.catalog.mirror is None:
+            raise NotOnIndexError("this index mirrors nothing")
+        return await asyncio.to_thread(self._site.catalog.mirror.stats)
 
     def _expect_jobs(self, reader: Reader) -> Jobs:
         if not reader.local and not reader.known:
