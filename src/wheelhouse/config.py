@@ -180,6 +180,8 @@ class ServeSettings(Strict):
     """Who may read without a token; `local`: programs on this machine."""
     anonymous_upload: Literal["nobody", "local"] = "nobody"
     """Who may upload without a token."""
+    tokens: str = ""
+    """File of tokens, relative to this file; default: `tokens.json` in the state. Servers of one store share it."""
     trusted_publishers: tuple[TrustedPublisher, ...] = ()
     """Jobs of CI services that may upload with no secret."""
     audience: str = ""

@@ -55,3 +55,26 @@ def test_token_create__not_as_it_should_be__makes_none(registry: Path, words: li
     made = token(registry, "create", "ci", "--scope", "read:*", *words)
     assert isinstance(made.exception, UsageError)
     assert not (registry / ".wheelhouse" / "tokens.json").exists()
+
+
+def test_token_create__json__has_all_that_is_known(registry: Path) -> None:
+    made = json.loads(token(registry, "create", "ci", "--scope", "upload:acme-*", "--json").stdout)
+    assert made["token"].startswith("wh_")
+    assert (made["name"], made["scopes"], "sha256" in made) == ("ci", ["upload:acme-*"], False)
+
+
+def test_token_changes__are_in_the_audit_log_without_the_secret(registry: Path) -> None:
+    secret = token(registry, "create", "ci", "--scope", "upload:acme-*").stdout.strip()
+    token(registry, "revoke", "ci")
+    said = CliRunner().invoke(cli, ["--registry", str(registry), "index", "audit"]).stdout
+    assert [line.split()[2:4] for line in said.splitlines()] == [["done", "create-token"], ["done", "revoke-token"]]
+    assert "ci: upload:acme-*, expires 90d" in said
+    assert secret.split("_")[2] not in said
+
+
+def test_token__file_as_configured__by_toml_and_environment(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (registry / "wheelhouse.toml").write_text('[serve]\ntokens = "shared/tokens.json"\n')
+    token(registry, "create", "ci", "--scope", "read:*")
+    assert (registry / "shared" / "tokens.json").is_file()
+    monkeypatch.setenv("WHEELHOUSE_TOKENS", str(registry / "other.json"))
+    assert json.loads(token(registry, "list", "--json").stdout) == []

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -28,6 +29,7 @@ def token() -> None:
 Examples:
   wheelhouse token create ci --scope 'upload:acme-*' --scope 'read:*'
   wheelhouse token create laptop --scope 'read:*' --expires never
+  wheelhouse token create release --scope 'upload:*' --scope 'yank:*' --expires 4w --json
 """
 )
 @click.argument("name")
@@ -37,20 +39,27 @@ Examples:
     metavar="ACTION:PROJECTS",
     multiple=True,
     required=True,
-    help="What it may do, and to which projects: `upload:acme-*`, `read:*`. Can be given several times.",
+    help="What it may do (read, upload, yank, delete, admin, metrics), and to which projects. Several can be given.",
 )
 @click.option(
     "--expires", metavar="TIME", default="90d", show_default=True, help="For how long: `12h`, `90d`, `4w` or `never`."
 )
+@click.option("--json", "as_json", is_flag=True, help="Print the token with all that is known of it.")
 @pass_session
-def create(session: Session, /, *, name: str, scopes: tuple[str, ...], expires: str) -> None:
+def create(session: Session, /, *, name: str, scopes: tuple[str, ...], expires: str, as_json: bool) -> None:
     """Make a token and print it: it is shown this once, and kept nowhere but as a hash."""
     from wheelhouse.index.auth import utc_now  # noqa: PLC0415 - start-up time
     from wheelhouse.index.scopes import Scope  # noqa: PLC0415 - likewise
 
     parsed = [Scope.parse(scope) for scope in scopes]
-    text = _tokens(session).create(name, scopes=parsed, now=utc_now(), lifetime=_lifetime(expires))
-    click.echo(text)
+    tokens = _tokens(session)
+    text = tokens.create(name, scopes=parsed, now=utc_now(), lifetime=_lifetime(expires))
+    _note(session, "create-token", f"{name}: {' '.join(map(str, parsed))}, expires {expires}")
+    if as_json:
+        made = next(found for found in tokens.list() if found.name == name)
+        session.json({"token": text, **_told(made)})
+    else:
+        click.echo(text)
     session.talk.print(f"token {name}: keep it now, it is not shown again. User name: __token__", markup=False)
 
 
@@ -65,7 +74,7 @@ def list_(session: Session, /, *, as_json: bool) -> None:
 
     tokens = _tokens(session).list()
     if as_json:
-        session.json([found.model_dump(mode="json", exclude={"sha256"}) for found in tokens])
+        session.json([_told(found) for found in tokens])
         return
     table = Table("name", "scopes", "expires", "last used", box=None, pad_edge=False)
     for found in tokens:
@@ -80,14 +89,33 @@ def list_(session: Session, /, *, as_json: bool) -> None:
 def revoke(session: Session, /, *, name: str) -> None:
     """Take a token away; servers refuse it from their next request on."""
     _tokens(session).revoke(name)
+    _note(session, "revoke-token", name)
     session.talk.print(f"token {name} is revoked", markup=False)
 
 
 def _tokens(session: Session) -> TokenFile:
-    from wheelhouse.index.settings import tokens_file  # noqa: PLC0415 - start-up time
+    from wheelhouse.index.environment import with_variables  # noqa: PLC0415 - start-up time
+    from wheelhouse.index.settings import tokens_file  # noqa: PLC0415 - likewise
     from wheelhouse.index.tokens import TokenFile  # noqa: PLC0415 - likewise
 
-    return TokenFile(tokens_file(session.workspace))
+    serve = with_variables(session.workspace.config.serve, os.environ)
+    return TokenFile(tokens_file(session.workspace, serve))
+
+
+def _note(session: Session, action: Literal["create-token", "revoke-token"], what: str) -> None:
+    """Write down in the audit log that whoever may write in the workspace has done this."""
+    from wheelhouse.index.audit import AuditAction, AuditEvent, AuditLog, AuditOutcome  # noqa: PLC0415 - start-up time
+    from wheelhouse.index.auth import utc_now  # noqa: PLC0415 - likewise
+    from wheelhouse.index.settings import audit_folder  # noqa: PLC0415 - likewise
+
+    event = AuditEvent(
+        time=utc_now(), action=AuditAction(action), outcome=AuditOutcome.DONE, who="command-line", reason=what
+    )
+    AuditLog(folder=audit_folder(session.workspace)).record(event)
+
+
+def _told(found: Token) -> dict[str, Any]:
+    return found.model_dump(mode="json", exclude={"sha256", "claims"})
 
 
 def _day(found: Token, field: str) -> str:

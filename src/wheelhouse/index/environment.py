@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Keys that hold a path: one from outside of the file is seen from where one is.
-_PATHS = {"store", "signing_key", "tls_cert", "tls_key"}
+_PATHS = {"store", "tokens", "signing_key", "tls_cert", "tls_key"}
 
 
 def variable(key: str) -> str:

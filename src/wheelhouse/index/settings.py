@@ -78,7 +78,7 @@ class Settings:
         folder = workspace.state.parent / serve.store if serve.store else workspace.state / "index"
         return cls(
             store=serve.store if "://" in serve.store else str(folder),
-            tokens=tokens_file(workspace),
+            tokens=tokens_file(workspace, serve),
             audit=audit_folder(workspace),
             trust=_trust(workspace, serve) if serve.trusted_publishers else None,
             access=AccessRules(
@@ -120,9 +120,9 @@ def _trust(workspace: Workspace, serve: ServeSettings) -> TrustSettings:
     )
 
 
-def tokens_file(workspace: Workspace) -> Path:
-    """Return where a workspace keeps the tokens of its index."""
-    return workspace.state / "tokens.json"
+def tokens_file(workspace: Workspace, serve: ServeSettings) -> Path:
+    """Return where the tokens of a workspace's index are kept."""
+    return workspace.state.parent / serve.tokens if serve.tokens else workspace.state / "tokens.json"
 
 
 def audit_folder(workspace: Workspace) -> Path:
