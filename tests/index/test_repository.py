@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from arrivals import WHEEL, an_arrival, sha256
 from wheelhouse.errors import FileExistsDifferentError, IndexRefusesError, NotOnIndexError, StoreUnavailableError
@@ -155,12 +156,12 @@ def test_add__project_is_closed__is_refused(repository: Repository, tmp_path: Pa
 
 def test_yank__and_back__changes_the_mark_only(repository: Repository, tmp_path: Path) -> None:
     before = repository.add_file(*an_arrival(tmp_path)).file
-    assert repository.yank(SPAM, WHEEL, "broken").yanked == "broken"
-    assert repository.yank(SPAM, WHEEL).yanked is True
+    assert repository.yank(SPAM, WHEEL, "broken")[0].yanked == "broken"
+    assert repository.yank(SPAM, WHEEL)[0].yanked is True
     generation = repository.project(SPAM).generation
-    assert repository.yank(SPAM, WHEEL).yanked is True
+    assert repository.yank(SPAM, WHEEL)[0].yanked is True
     assert repository.project(SPAM).generation == generation
-    assert repository.unyank(SPAM, WHEEL) == before
+    assert repository.unyank(SPAM, WHEEL) == [before]
 
 
 def test_policy__of_a_project_without_files__is_kept(repository: Repository, tmp_path: Path) -> None:
@@ -221,3 +222,30 @@ def test_add__many_at_once__all_are_there(store: Store, tmp_path: Path) -> None:
     manifest = repository.project(SPAM)
     assert [file.version for file in manifest.files] == [str(number) for number in range(16)]
     assert manifest.generation == 16
+
+
+def test_release__yanked_and_deleted__in_one_step_with_all_its_files(store: Store, tmp_path: Path) -> None:
+    repository = Repository(store=store)
+    arrivals = [(WHEEL, b"1"), ("spam-1.0.tar.gz", b"2"), ("spam-2.0.tar.gz", b"3")]
+    for name, data in arrivals:
+        repository.add_file(*an_arrival(tmp_path, name, data))
+    before = repository.project(SPAM).generation
+
+    assert len(repository.yank(SPAM, Version("1.0.0"), "broken")) == 2
+    assert [file.yanked for file in repository.project(SPAM).files] == ["broken", "broken", False]
+    assert len(repository.delete(SPAM, Version("1"))) == 2
+    left = repository.project(SPAM)
+    assert ([file.filename for file in left.files], left.generation) == (["spam-2.0.tar.gz"], before + 2)
+    assert sorted(left.deleted) == [WHEEL, "spam-1.0.tar.gz"]
+    with pytest.raises(NotOnIndexError, match="no spam 1"):
+        repository.yank(SPAM, Version("1"))
+
+
+def test_delete__of_a_file_beside_one_that_came_back__leaves_that(store: Store, tmp_path: Path) -> None:
+    repository = Repository(store=store)
+    repository.add_file(*an_arrival(tmp_path, WHEEL, b"1"))
+    repository.add_file(*an_arrival(tmp_path, "spam-1.0.tar.gz", b"2"))
+    repository.delete(SPAM, WHEEL)
+    repository.add_file(*an_arrival(tmp_path, WHEEL, b"1"))
+    repository.delete(SPAM, "spam-1.0.tar.gz")
+    assert [file.filename for file in repository.project(SPAM).files] == [WHEEL]

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from asgi import Client, form
+from asgi import Client
+from indexes import names, page, settings, token, upload
 from small_wheels import SmallWheel
 from wheelhouse.index.app import make_app
 from wheelhouse.index.audit import AuditLog
-from wheelhouse.index.auth import AccessRules, utc_now
-from wheelhouse.index.scopes import Scope
-from wheelhouse.index.settings import Settings
-from wheelhouse.index.tokens import TokenFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,44 +24,14 @@ HAM = SmallWheel(name="ham", files={"ham.py": "ANSWER = 43\n"})
 STAGE = "/_/stages/release-1"
 
 
-def settings(folder: Path) -> Settings:
-    rules = AccessRules(anonymous_local_read=True)
-    tokens, audit = folder / "tokens.json", folder / "audit"
-    return Settings(store=str(folder / "store"), tokens=tokens, audit=audit, access=rules, max_upload=1_000_000)
-
-
 @pytest.fixture
 def client(tmp_path: Path) -> Client:
     return Client(app=make_app(settings(tmp_path)))
 
 
-def token(folder: Path, name: str, *scopes: str) -> str:
-    parsed = [Scope.parse(scope) for scope in scopes]
-    text = TokenFile(folder / "tokens.json").create(name, scopes=parsed, now=utc_now(), lifetime=None)
-    return "Basic " + base64.b64encode(f"__token__:{text}".encode()).decode()
-
-
 @pytest.fixture
 def ours(tmp_path: Path) -> str:
     return token(tmp_path, "ci", "upload:*", "read:*")
-
-
-def upload(client: Client, folder: Path, wheel: SmallWheel, to: str, authorization: str) -> Got:
-    path = wheel.write(folder / "made")
-    fields = {":action": "file_upload", "protocol_version": "1", "name": wheel.name, "version": wheel.version}
-    body, kind = form(fields, filename=path.name, content=path.read_bytes())
-    return client.get(to, method="POST", body=body, content_type=kind, authorization=authorization)
-
-
-def page(client: Client, url: str, **headers: str) -> dict[str, Any]:
-    got = client.get(url, headers={"accept": JSON, **headers})
-    assert got.status == 200, got.body
-    loaded: dict[str, Any] = json.loads(got.body)
-    return loaded
-
-
-def names(client: Client, url: str, **headers: str) -> list[str]:
-    return [file["filename"] for file in page(client, url, **headers)["files"]]
 
 
 def publish(client: Client, authorization: str, **more: str) -> Got:

@@ -22,6 +22,11 @@ class Action(StrEnum):
 
     READ = "read"
     UPLOAD = "upload"
+    """Also: see and decide what is staged."""
+    YANK = "yank"
+    DELETE = "delete"
+    ADMIN = "admin"
+    """Set a project's status and policy; nothing else."""
     METRICS = "metrics"
     """Read the numbers of the server: of all projects, so its pattern is `*`."""
 
