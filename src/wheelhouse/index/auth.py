@@ -141,7 +141,11 @@ class Gate:
     def check_any(self, asker: Asker, action: Action) -> Denied | None:
         """Decide whether the asker may do this to any project at all."""
         found = self._token_for(asker, action)
-        return found if isinstance(found, Denied) else None
+        if isinstance(found, Denied) or found is None:
+            return found
+        if not found.allows_any(action):
+            return Denied(status=403, message=f"this token has no scope {action}")
+        return None
 
     def _token_for(self, asker: Asker, action: Action) -> Token | Denied | None:
         """Return the token whose scopes decide; None: no token is needed."""

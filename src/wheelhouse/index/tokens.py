@@ -70,6 +70,10 @@ class Token(_Closed):
         """Say whether one of its scopes covers an action; None stands for the list of all projects."""
         return any(Scope.parse(scope).allows(action, project) for scope in self.scopes)
 
+    def allows_any(self, action: Action) -> bool:
+        """Say whether there is anything at all that it may do this to."""
+        return any(Scope.parse(scope).action is action for scope in self.scopes)
+
 
 class _File(_Closed):
     format: Annotated[int, pydantic.Field(ge=1, le=1)] = 1
