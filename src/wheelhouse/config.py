@@ -161,6 +161,15 @@ class TrustedPublisher(Strict):
         return self
 
 
+def _mongodb(text: str) -> str:
+    place = urlsplit(text)
+    if text and not (place.scheme in {"mongodb", "mongodb+srv"} and place.netloc and place.path.strip("/")):
+        raise ValueError("an address is mongodb://host/database")
+    if ":" in place.netloc.rpartition("@")[0]:
+        raise ValueError("a password does not belong here: WHEELHOUSE_AUDIT_PASSWORD takes it")
+    return text
+
+
 class ServeSettings(Strict):
     """What `wheelhouse serve` serves, and to whom."""
 
@@ -174,6 +183,8 @@ class ServeSettings(Strict):
     """Mebibytes that one uploaded file may have."""
     spool_megabytes: Count = 10_000
     """How much may wait on this machine's disk for a store that is down."""
+    audit_mongodb: Annotated[str, pydantic.AfterValidator(_mongodb)] = ""
+    """Gets a record of every upload: `mongodb://user@host/database`; `WHEELHOUSE_AUDIT_PASSWORD` has the password."""
     cache_megabytes: Count = 2_000
     """How much of a bucket's files is kept on this machine's disk, to be read faster, and while the bucket is down."""
     anonymous_read: Literal["nobody", "local", "everybody"] = "local"

@@ -47,10 +47,12 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from wheelhouse.index.answers import Receive, Scope, Send
+    from wheelhouse.index.auditdb import Recorder
     from wheelhouse.index.auth import Asker
     from wheelhouse.index.logs import AccessLog
     from wheelhouse.index.model import File, Sha256
     from wheelhouse.index.oidc import TrustedPublishing
+    from wheelhouse.index.outbox import Outbox
     from wheelhouse.index.settings import Settings
     from wheelhouse.index.upstream.page import Origin
 
@@ -84,12 +86,21 @@ def make_app(settings: Settings) -> IndexApp:
             audit=AuditLog(folder=settings.audit),
             records=settings.records,
             pending=outbox,
+            recorder=_recorder(settings, outbox),
             publishing=publishing,
             public=settings.public,
         ),
         access_log=settings.access_log,
         proxies=Proxies.of(settings.trusted_proxies),
     )
+
+
+def _recorder(settings: Settings, outbox: Outbox | None) -> Recorder | None:
+    if settings.audit_database is None or outbox is None:
+        return None
+    from wheelhouse.index.auditdb import make_recorder  # noqa: PLC0415 - start-up time
+
+    return make_recorder(outbox.spool, settings.audit_database)
 
 
 def _publishing(settings: Settings) -> TrustedPublishing | None:
@@ -111,6 +122,8 @@ class IndexApp:
 
     def close(self) -> None:
         """Let go of what is open; what was acknowledged is on a disk."""
+        if self._site.recorder is not None:
+            self._site.recorder.close()
         if self._site.pending is not None:
             self._site.pending.close()
 

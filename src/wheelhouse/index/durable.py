@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from wheelhouse.index.buffered import BufferedStore
 from wheelhouse.index.cached import CachedStore
+from wheelhouse.index.delivery import Delivery
 from wheelhouse.index.guarded import GuardedStore, Outage
 from wheelhouse.index.outbox import Outbox
-from wheelhouse.index.replay import Delivery, Replay
+from wheelhouse.index.replay import Replay
 from wheelhouse.index.repository import Repository
 from wheelhouse.index.shelf import Shelf
 from wheelhouse.index.waiting import Waiting

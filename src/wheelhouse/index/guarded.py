@@ -58,6 +58,11 @@ class GuardedStore(WrappedStore):
 
     outage: Outage
 
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return "the store"
+
     def probe(self) -> bool:
         """Ask the store whatever is known of it; say whether it answers, and end or begin the outage."""
         try:

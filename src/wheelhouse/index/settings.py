@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from wheelhouse.errors import UsageError
 from wheelhouse.index.auth import AccessRules
 from wheelhouse.index.wheelfile import Bounds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from wheelhouse.config import ServeSettings, TrustedPublisher, Workspace
@@ -45,6 +47,29 @@ class BufferSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditDatabaseSettings:
+    """A MongoDB that gets a record of every upload."""
+
+    url: str
+    """Without user and password."""
+    database: str
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, address: str, environment: Mapping[str, str]) -> AuditDatabaseSettings:
+        """Take `mongodb://user@host/database` apart; the password is `WHEELHOUSE_AUDIT_PASSWORD`."""
+        place = urlsplit(address)
+        user, _, hosts = place.netloc.rpartition("@")
+        return cls(
+            url=urlunsplit(place._replace(netloc=hosts)),
+            database=place.path.strip("/"),
+            user=unquote(user) or None,
+            password=environment.get("WHEELHOUSE_AUDIT_PASSWORD") if user else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How an index is served."""
 
@@ -64,6 +89,8 @@ class Settings:
     buffer: BufferSettings | None = None
     """None: while the store is down nothing is accepted, and only what is in memory is served."""
     access_log: AccessLog = "notable"
+    audit_database: AuditDatabaseSettings | None = None
+    """None: there is none. Needs a buffer."""
     bounds: Bounds = field(default_factory=Bounds)
     trust: TrustSettings | None = None
     """None: there are no trusted publishers."""
@@ -96,6 +123,7 @@ class Settings:
                 cache_bytes=serve.cache_megabytes * MEGABYTE,
             ),
             public=serve.url or None,
+            audit_database=AuditDatabaseSettings.of(serve.audit_mongodb, os.environ) if serve.audit_mongodb else None,
             records=workspace.jobs,
             trusted_proxies=serve.trusted_proxies,
             access_log=serve.access_log,

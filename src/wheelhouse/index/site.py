@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from wheelhouse.index.answers import Scope, Sent
     from wheelhouse.index.audit import AuditAction, AuditLog
+    from wheelhouse.index.auditdb import Recorder
     from wheelhouse.index.auth import Gate, Who
     from wheelhouse.index.catalog import Catalog, Entry
     from wheelhouse.index.oidc import TrustedPublishing
@@ -61,6 +62,8 @@ class Site:
     publishing: TrustedPublishing | None = None
     pending: Outbox | None = None
     """What was acknowledged and is not yet in the store; None: the server keeps no spool."""
+    recorder: Recorder | None = None
+    """The audit database; None: there is none."""
     records: Path | None = None
     """The folder of what was built, a record a job; None: this index is not beside a workspace that builds."""
 
@@ -116,6 +119,8 @@ class Site:
             request=request_id(asker),
         )
         await asyncio.to_thread(self.audit.record, event)
+        if self.recorder is not None:
+            await asyncio.to_thread(self.recorder.record, event)
 
 
 def request_id(asker: Asker) -> str:

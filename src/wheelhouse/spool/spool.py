@@ -250,6 +250,14 @@ class Spool:
             ).fetchall()
         return [self._item(row) for row in rows]
 
+    def count(self, target: str) -> int:
+        """Return how many items wait for a target."""
+        with self.journal.transaction(durable=False) as connection:
+            (waiting,) = connection.execute(
+                "SELECT count(*) FROM item WHERE state = 'waiting' AND target = ?", (target,)
+            ).fetchone()
+        return int(waiting)
+
     def stats(self) -> Stats:
         """Count what is there."""
         with self.journal.transaction(durable=False) as connection:
