@@ -36,7 +36,7 @@ FLOORS = (
         "joblog",
         "spool",
     ),
-    ("toml", "toml_problems", "finding", "process"),
+    ("toml", "toml_problems", "finding", "process", "address"),
     ("errors", "__init__"),
 )
 LEVEL = {name: len(FLOORS) - number for number, floor in enumerate(FLOORS) for name in floor}

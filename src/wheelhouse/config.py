@@ -6,16 +6,15 @@ folder, and last the recipes that come with wheelhouse (then `dist/` and `.wheel
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import pydantic
 
+from wheelhouse.address import check_issuer, check_mongodb, check_networks, check_public_url
 from wheelhouse.errors import UsageError
 from wheelhouse.recipe_fields import FolderText
 from wheelhouse.selector import selector_problems
@@ -105,34 +104,10 @@ class PathSettings(Strict):
     """Records, logs and results."""
 
 
-def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
-    for text in texts:
-        ipaddress.ip_network(text)
-    return texts
-
-
-def _public_url(text: str) -> str:
-    place = urlsplit(text)
-    whole = place.scheme in {"http", "https"} and place.hostname and not (place.query or place.fragment)
-    if text and not (whole and text.isascii() and text.isprintable() and " " not in text):
-        raise ValueError("an address is whole, as in https://wheels.example/pypi/")
-    if "@" in place.netloc:
-        raise ValueError("an address that everybody sees has no user and no password in it")
-    return text and text.rstrip("/") + "/"
-
-
-def _issuer(text: str) -> str:
-    place = urlsplit(text)
-    own = place.scheme == "http" and place.hostname in {"localhost", "127.0.0.1", "::1"}
-    if text not in {"github", "gitlab"} and not (place.hostname and (place.scheme == "https" or own)):
-        raise ValueError("an issuer is `github`, `gitlab`, or its https address as its tokens have it in `iss`")
-    return text
-
-
 class TrustedPublisher(Strict):
     """A job of a CI service that may upload with no secret, by the identity that its service gives it (OIDC)."""
 
-    issuer: Annotated[str, pydantic.AfterValidator(_issuer)]
+    issuer: Annotated[str, pydantic.AfterValidator(check_issuer)]
     """`github`, `gitlab`, or the https address of another issuer."""
     projects: Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
     """What it may upload: names of projects, `*` for any characters."""
@@ -161,15 +136,6 @@ class TrustedPublisher(Strict):
         return self
 
 
-def _mongodb(text: str) -> str:
-    place = urlsplit(text)
-    if text and not (place.scheme in {"mongodb", "mongodb+srv"} and place.netloc and place.path.strip("/")):
-        raise ValueError("an address is mongodb://host/database")
-    if ":" in place.netloc.rpartition("@")[0]:
-        raise ValueError("a password does not belong here: WHEELHOUSE_AUDIT_PASSWORD takes it")
-    return text
-
-
 class ServeSettings(Strict):
     """What `wheelhouse serve` serves, and to whom."""
 
@@ -183,7 +149,7 @@ class ServeSettings(Strict):
     """Mebibytes that one uploaded file may have."""
     spool_megabytes: Count = 10_000
     """How much may wait on this machine's disk for a store that is down."""
-    audit_mongodb: Annotated[str, pydantic.AfterValidator(_mongodb)] = ""
+    audit_mongodb: Annotated[str, pydantic.AfterValidator(check_mongodb)] = ""
     """Gets a record of every upload: `mongodb://user@host/database`; `WHEELHOUSE_AUDIT_PASSWORD` has the password."""
     cache_megabytes: Count = 2_000
     """How much of a bucket's files is kept on this machine's disk, to be read faster, and while the bucket is down."""
@@ -203,9 +169,9 @@ class ServeSettings(Strict):
     """PEM file of the certificate and its chain, relative to this file; the index then speaks https."""
     tls_key: str = ""
     """PEM file of the certificate's key, without a password."""
-    url: Annotated[str, pydantic.AfterValidator(_public_url)] = ""
+    url: Annotated[str, pydantic.AfterValidator(check_public_url)] = ""
     """Address that the index is known by, where that is a proxy's: `https://wheels.example/pypi/`."""
-    trusted_proxies: Annotated[tuple[str, ...], pydantic.AfterValidator(_networks)] = ()
+    trusted_proxies: Annotated[tuple[str, ...], pydantic.AfterValidator(check_networks)] = ()
     """Addresses or networks of proxies whose `X-Forwarded-For` says who asks, as `10.0.0.0/8`."""
     log: Literal["text", "json"] = "text"
     """Form of the log's lines."""
