@@ -7,6 +7,7 @@ import json
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -97,58 +98,60 @@ class FakeUpstream:
         return None
 
 
+class _Handler(BaseHTTPRequestHandler):
+    def __init__(self, upstream: FakeUpstream, *arguments: Any) -> None:
+        self.upstream = upstream
+        super().__init__(*arguments)
+
+    def do_GET(self) -> None:
+        self.upstream.asked.append(self.path)
+        self.upstream.got.append({name.lower(): value for name, value in self.headers.items()})
+        if self.upstream.down:
+            self.close_connection = True
+        elif self.upstream.status is not None:
+            self._answer(self.upstream.status, b"no")
+        elif self.path.startswith("/simple/"):
+            self._page(self.upstream.page(self.path.split("/")[2]))
+        else:
+            self._file(self.upstream.file(self.path.rpartition("/")[2]))
+
+    def _page(self, found: tuple[bytes, str] | None) -> None:
+        if found is None:
+            self._answer(404, b"")
+            return
+        etag = {"ETag": f'"{hashlib.sha256(found[0]).hexdigest()}"'} if self.upstream.etags else {}
+        if etag and self.headers.get("If-None-Match") == etag["ETag"]:
+            self._answer(304, b"")
+        else:
+            self._answer(200, found[0], {"Content-Type": found[1], **etag})
+
+    def _file(self, data: bytes | None) -> None:
+        if data is None:
+            self._answer(404, b"")
+            return
+        half = len(data) // 2
+        self._answer(200, data[:half], {"Content-Length": str(len(data))})
+        self.upstream.half_sent.set()
+        self.upstream.may_send.wait(10)
+        self.wfile.write(data[half:])
+
+    def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **(headers or {}), **self.upstream.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Say nothing."""
+
+
 @contextmanager
 def fake_upstream(**projects: list[FakeFile]) -> Iterator[FakeUpstream]:
     """Serve projects until the context ends."""
     upstream = FakeUpstream(projects={name.replace("_", "-"): files for name, files in projects.items()})
     upstream.may_send.set()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            upstream.asked.append(self.path)
-            upstream.got.append({name.lower(): value for name, value in self.headers.items()})
-            if upstream.down:
-                self.close_connection = True
-            elif upstream.status is not None:
-                self._answer(upstream.status, b"no")
-            elif self.path.startswith("/simple/"):
-                self._page(upstream.page(self.path.split("/")[2]))
-            else:
-                self._file(upstream.file(self.path.rpartition("/")[2]))
-
-        def _page(self, found: tuple[bytes, str] | None) -> None:
-            if found is None:
-                self._answer(404, b"")
-                return
-            etag = f'"{hashlib.sha256(found[0]).hexdigest()}"'
-            if upstream.etags and self.headers.get("If-None-Match") == etag:
-                self._answer(304, b"")
-                return
-            self._answer(200, found[0], {"Content-Type": found[1], **({"ETag": etag} if upstream.etags else {})})
-
-        def _file(self, data: bytes | None) -> None:
-            if data is None:
-                self._answer(404, b"")
-                return
-            half = len(data) // 2
-            self._answer(200, data[:half], {"Content-Length": str(len(data))})
-            upstream.half_sent.set()
-            upstream.may_send.wait(10)
-            self.wfile.write(data[half:])
-
-        def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **(headers or {}), **upstream.headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.request_queue_size = 128
+    server = _Server(("127.0.0.1", 0), partial(_Handler, upstream))
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     upstream.url = f"http://127.0.0.1:{server.server_port}/simple/"
@@ -159,3 +162,8 @@ def fake_upstream(**projects: list[FakeFile]) -> Iterator[FakeUpstream]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128

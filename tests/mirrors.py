@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any
 from asgi import Client, form
 from wheelhouse.index.app import make_app
 from wheelhouse.index.auth import AccessRules
-from wheelhouse.index.catalog import Catalog
 from wheelhouse.index.settings import Settings
 from wheelhouse.index.upstream.address import Upstream
 from wheelhouse.index.upstream.mirror import Mirror, MirrorSetup
-from wheelhouse.index.upstream.pages import Freshness
 from wheelhouse.index.upstream.rules import MirrorRules
 
 if TYPE_CHECKING:
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
 
     from asgi import Got
     from fake_upstream import FakeUpstream
+    from wheelhouse.index.catalog import Catalog
+    from wheelhouse.index.upstream.pages import Freshness
 
 JSON = "application/vnd.pypi.simple.v1+json"
 
@@ -69,7 +69,8 @@ class Index:
 
     async def upload(self, wheel: Path, name: str, version: str = "1.0") -> Got:
         fields = {":action": "file_upload", "protocol_version": "1", "name": name, "version": version}
-        body, kind = form(fields, filename=wheel.name, content=wheel.read_bytes())
+        content = await asyncio.to_thread(wheel.read_bytes)
+        body, kind = form(fields, filename=wheel.name, content=content)
         return await self.client._ask("/legacy/", "POST", body, {"content-type": kind})
 
 

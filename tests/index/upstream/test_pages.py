@@ -58,7 +58,7 @@ def test_page__older_than_its_freshness__is_asked_for_with_its_etag(upstream: Fa
 @pytest.mark.parametrize("fault", ["down", "500", "403", "429", "malformed", "another", "cut"])
 def test_page__upstream_fails__old_page_or_503(upstream: FakeUpstream, tmp_path: Path, fault: str) -> None:
     def break_() -> None:
-        if fault in {"down"}:
+        if fault == "down":
             upstream.down = True
         elif fault == "cut":
             upstream.headers["Content-Length"] = "1000000"
