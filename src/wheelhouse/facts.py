@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wheelhouse.requirements import Lock
     from wheelhouse.results import Results
     from wheelhouse.source import SourceFacts
+    from wheelhouse.target import BuildIdentifier
 
 
 class KnownFacts:
@@ -41,17 +42,24 @@ class KnownFacts:
         self._setting = setting
         self._index = index
         self._sources: dict[str, SourceFacts | None] = {}
+        self._choices: dict[BuildIdentifier, BuilderChoice | Unavailable] = {}
+        self._recorded = results.recorded()
 
     def builder(self, job: Job) -> BuilderChoice | Unavailable:
         """Choose the builder: what was asked for, else containers where they can be had, else the host."""
+        if job.target not in self._choices:
+            self._choices[job.target] = self._choose(job.target)
+        return self._choices[job.target]
+
+    def _choose(self, target: BuildIdentifier) -> BuilderChoice | Unavailable:
         if self._setting != "auto":
-            return self._builders[self._setting].unavailable(job.target) or BuilderChoice(
+            return self._builders[self._setting].unavailable(target) or BuilderChoice(
                 name=self._setting, reason="asked for"
             )
-        container = self._builders["cibuildwheel"].unavailable(job.target)
+        container = self._builders["cibuildwheel"].unavailable(target)
         if container is None:
             return BuilderChoice(name="cibuildwheel", reason="a container engine and an image are here")
-        host = self._builders["host"].unavailable(job.target)
+        host = self._builders["host"].unavailable(target)
         if host is None:
             return BuilderChoice(name="host", reason=container.reason)
         return Unavailable(
@@ -95,7 +103,7 @@ class KnownFacts:
 
     def latest(self, job: Job) -> Record | None:
         """Return the last record of the job."""
-        return self._results.latest(job.id)
+        return self._results.latest(job.id) if job.id in self._recorded else None
 
 
 def job_inputs(job: Job, builder: Builder, lock: Lock, depends: Mapping[str, str]) -> dict[str, str]:

@@ -25,6 +25,8 @@ class Results:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        self._carried: dict[Path, tuple[int, str | None]] = {}
+        """By wheel in `dist/`: when it was changed, and the key inside."""
 
     def finished(self, key: str) -> bool:
         """Say whether a whole result with this key is there. Looks at names and sizes only."""
@@ -37,10 +39,16 @@ class Results:
 
     def carried(self, key: str) -> Path | None:
         """Return the wheel in `dist/` that carries this key inside: what came without its record, from a CI run say."""
-        wheels = sorted(self._workspace.dist.glob("*.whl"))
+        return next((path for path in sorted(self._workspace.dist.glob("*.whl")) if self._key_in(path) == key), None)
+
+    def _key_in(self, wheel: Path) -> str | None:
         from wheelhouse.seal import read_key  # noqa: PLC0415 - only where a record was lost
 
-        return next((path for path in wheels if read_key(path) == key), None)
+        changed = wheel.stat().st_mtime_ns
+        known = self._carried.get(wheel)
+        if known is None or known[0] != changed:
+            known = self._carried[wheel] = (changed, read_key(wheel))
+        return known[1]
 
     def record(self, key: str) -> Record | None:
         """Return the record of a finished key."""
@@ -51,6 +59,12 @@ class Results:
         assert record.key is not None  # noqa: S101 - a built record has both
         assert record.wheel is not None  # noqa: S101 - likewise
         return self._workspace.results / record.key / record.wheel.filename
+
+    def recorded(self) -> frozenset[str]:
+        """Return the ids of the jobs that were ever begun."""
+        with suppress(FileNotFoundError):
+            return frozenset(os.listdir(self._workspace.jobs))  # noqa: PTH208 - names only, and many
+        return frozenset()
 
     def latest(self, job: str) -> Record | None:
         """Return the last record of a job (by id)."""
