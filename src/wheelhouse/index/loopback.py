@@ -37,10 +37,10 @@ async def loopback(app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> As
             return web.Response(status=404)
         return await _ask(app, request, f"/{path}")
 
-    runner = web.ServerRunner(web.Server(handle))
+    runner = web.ServerRunner(web.Server(handle), shutdown_timeout=1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, _HOST, 0, shutdown_timeout=1)
+        site = web.TCPSite(runner, _HOST, 0)
         await site.start()
         yield f"http://{_HOST}:{runner.addresses[0][1]}/{secret}/"
     finally:
