@@ -15,13 +15,16 @@ import pytest
 import trustme
 from uv import find_uv_bin
 
+from fake_index import fake_index
 from identities import local_issuer
 from index_server import index_server, wheelhouse
 from servers import Answer, serve
 from small_wheels import SmallWheel
 from wheelhouse.errors import TrustedPublishingError
 from wheelhouse.publish import Destination
-from wheelhouse.publish.trusted import TrustedPublishing
+from wheelhouse.publish.trusted import Renewed, TrustedPublishing
+from wheelhouse.publish.twine_uploader import TwineUploader
+from wheelhouse.wheel import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -208,3 +211,49 @@ def test_token__over_plain_http__is_not_asked_for() -> None:
     destination = Destination(url="http://wheels.example/legacy/")
     publishing = TrustedPublishing(destination=destination, environment=environment, timeout=1.0)
     assert publishing.token() is None
+
+
+def test_token__gitlab_without_a_variable__says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITLAB_CI", "true")
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    with serve({AUDIENCE: [said(audience=HOST)]}) as server:
+        destination = Destination(url=f"{server.url}/legacy/")
+        publishing = TrustedPublishing(destination=destination, environment={"GITLAB_CI": "true"}, timeout=5.0)
+        with pytest.raises(TrustedPublishingError, match="_ID_TOKEN not found"):
+            publishing.token()
+
+
+def test_renewed__token_that_grows_old__is_got_again() -> None:
+    tokens, seconds = iter(["one", "two", None]), [0.0]
+    renewed = Renewed(lambda: next(tokens), clock=lambda: seconds[0])
+    got = []
+    for now in (0.0, 599.0, 601.0, 1000.0, 1300.0):
+        seconds[0] = now
+        got.append(renewed())
+    assert got == ["one", "one", "two", "two", "two"]
+
+
+def test_renewed__second_identity_that_is_not_given__keeps_the_first() -> None:
+    answers, seconds = ["one"], [0.0]
+
+    def get() -> str:
+        if not answers:
+            raise TrustedPublishingError("already used")
+        return answers.pop()
+
+    renewed = Renewed(get, clock=lambda: seconds[0])
+    assert renewed() == "one"
+    seconds[0] = 700.0
+    assert renewed() == "one"
+
+
+def test_uploader__token__is_looked_up_for_each_upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    wheel, tokens = SmallWheel().write(tmp_path), iter(["at-start", "one", "two"])
+    with fake_index() as index:
+        destination = Destination(url=index.url)
+        with TwineUploader(destination, environment={}, timeout=10.0, token=lambda: next(tokens)) as uploader:
+            for _ in range(2):
+                uploader.upload(wheel, name=wheel.name, sha256=sha256_of(wheel))
+    assert index.users == {"__token__:one", "__token__:two"}

@@ -14,7 +14,7 @@ from wheelhouse.cli.session import pass_session
 from wheelhouse.errors import IndexUnavailableError, PublishError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from wheelhouse.cli.session import Session
     from wheelhouse.config import PublishSettings
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _JOBS = 4
 _STYLES = {"published": "green", "present": "green", "spooled": "yellow", "refused": "red", "unavailable": "red"}
 _MEGABYTE = 1_000_000
+#: `--stage` without a name.
+_NAMED_BY_CONTENT = ""
 
 
 @click.command(
@@ -33,6 +35,7 @@ Examples:
   wheelhouse publish --index-url http://localhost:8080/legacy/      # all of dist/
   wheelhouse publish dist/psycopg2-*.whl --repository internal      # a section of .pypirc
   wheelhouse publish --trusted-publishing always                    # in a CI job that the index trusts
+  wheelhouse publish --stage --test                                 # all at once, once all install and import
   TWINE_USERNAME=__token__ TWINE_PASSWORD=... wheelhouse publish    # to [publish] url in wheelhouse.toml
 """
 )
@@ -46,6 +49,15 @@ Examples:
     envvar="WHEELHOUSE_TRUSTED_PUBLISHING",
     help="A token by the identity of the CI job, without a secret; `automatic`: where there are no credentials.",
 )
+@click.option(
+    "--stage",
+    metavar="[NAME]",
+    is_flag=False,
+    flag_value=_NAMED_BY_CONTENT,
+    help="Put them on a stage of the index, from which `wheelhouse stage publish` brings all at once. Without a NAME,"
+    " the same wheels go to the same stage. Nothing is spooled.",
+)
+@click.option("--test", is_flag=True, help="With --stage: install and import them from there, and publish if all work.")
 @click.option("--no-spool", is_flag=True, help="Fail when the index is down, instead of delivering later.")
 @click.option(
     "--timeout",
@@ -65,6 +77,8 @@ def publish(
     index_url: str | None,
     repository: str | None,
     skip_existing: bool,
+    stage: str | None,
+    test: bool,
     no_spool: bool,
     trusted_publishing: str | None,
     timeout: float,
@@ -89,40 +103,59 @@ def publish(
         settings=settings,
         environment=os.environ,
     )
+    if test and stage is None:
+        raise UsageError("--test is for what is on a stage", hint="--stage --test; `wheelhouse check` tests files")
     ready = prepare(wheel_files(wheels or [_dist(session)]))
+    staging = None
+    if stage is not None:
+        from wheelhouse.cli.staging import Staging  # noqa: PLC0415 - start-up time
+
+        staging = Staging.of(destination, stage or None, ready, settings=settings, timeout=timeout)
+        destination = staging.destination
     if dry_run:
         _plan(session, ready, destination, as_json=as_json)
         return
     with ExitStack() as stack:
         sender = Sender(
             destination=destination,
-            uploader=stack.enter_context(connect(destination, timeout=timeout, settings=settings)),
-            spool=None if no_spool else stack.enter_context(open_spool(session)),
+            uploader=stack.enter_context(
+                connect(
+                    destination,
+                    timeout=timeout,
+                    settings=settings,
+                    environment=staging.environment if staging else os.environ,
+                )
+            ),
+            spool=None if no_spool or staging else stack.enter_context(open_spool(session)),
             skip_existing=skip_existing,
             tell=teller(session, as_json=as_json),
         )
         sent = publish_wheels(sender, ready, jobs=_JOBS)
-    conclude(session, sent, destination, as_json=as_json)
+    conclude(session, sent, destination, as_json=as_json and not test)
+    if staging is not None:
+        staging.go_on(session, test=test, as_json=as_json)
 
 
 @contextmanager
-def connect(destination: Destination, *, timeout: float, settings: PublishSettings) -> Iterator[Uploader]:
+def connect(
+    destination: Destination, *, timeout: float, settings: PublishSettings, environment: Mapping[str, str] = os.environ
+) -> Iterator[Uploader]:
     """Give an uploader to an index.
 
     Raises UsageError where the credentials are incomplete, TrustedPublishingError where the index does not trust us.
     """
-    from wheelhouse.publish.trusted import TrustedPublishing  # noqa: PLC0415 - start-up time
+    from wheelhouse.publish.trusted import Renewed, TrustedPublishing  # noqa: PLC0415 - start-up time
     from wheelhouse.publish.twine_uploader import TwineUploader  # noqa: PLC0415 - twine takes half a second
 
     trusted = TrustedPublishing(
-        destination=destination, environment=os.environ, timeout=timeout, audience=settings.audience
+        destination=destination, environment=environment, timeout=timeout, audience=settings.audience
     )
     way = settings.trusted_publishing
     with TwineUploader(
         destination,
-        environment=os.environ,
+        environment=environment,
         timeout=timeout,
-        token=lambda: None if way == "never" else trusted.token(needed=way == "always"),
+        token=Renewed(lambda: None if way == "never" else trusted.token(needed=way == "always")),
         token_first=way == "always",
     ) as uploader:
         yield uploader

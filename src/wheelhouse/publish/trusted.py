@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -19,7 +22,7 @@ import urllib3
 from wheelhouse.errors import TrustedPublishingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from wheelhouse.publish.destination import Destination
 
@@ -28,6 +31,8 @@ ENVIRONMENT_IDENTITY = "WHEELHOUSE_ID_TOKEN"
 _SERVICES = ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "GITLAB_CI", "BUILDKITE", "CIRCLECI", ENVIRONMENT_IDENTITY)
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _UPLOADS = re.compile(r"(?:_/stages/[^/]+/)?legacy/?$")
+#: Tokens live for a quarter of an hour, here and at PyPI.
+_RENEW_AFTER = 600.0
 _LONGEST_ANSWER = 65_536
 _LONGEST_TEXT = 300
 
@@ -130,6 +135,28 @@ class TrustedPublishing:
 
     def _error(self, message: str, *, hint: str) -> TrustedPublishingError:
         return TrustedPublishingError(message, where=self.destination.url, hint=hint)
+
+
+class Renewed:
+    """A token that is got again before its time is over: uploads can take longer. For several threads."""
+
+    def __init__(self, get: Callable[[], str | None], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._get = get
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._token: str | None = None
+        self._got: float | None = None
+
+    def __call__(self) -> str | None:
+        """Return the token. Raises TrustedPublishingError the first time; later the one there was has to do."""
+        with self._lock:
+            if self._got is None:
+                self._token, self._got = self._get(), self._clock()
+            elif self._token is not None and self._clock() - self._got > _RENEW_AFTER:
+                self._got = self._clock()
+                with suppress(TrustedPublishingError):  # not every service gives a job a second identity
+                    self._token = self._get() or self._token
+            return self._token
 
 
 class _NoTokenError(Exception):

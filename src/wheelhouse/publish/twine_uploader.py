@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import requests
 import rich
 from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase, HTTPBasicAuth
 from twine.exceptions import InvalidDistribution, NonInteractive, TwineException
 from twine.package import PackageFile
 from twine.settings import Settings
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from twine.repository import Repository
 
     from wheelhouse.publish.destination import Destination
+
+#: The user name to which a token is the password.
+_TOKEN_USER = "__token__"  # noqa: S105 - a user name
 
 
 class TwineUploader:
@@ -48,10 +52,11 @@ class TwineUploader:
     ) -> None:
         """Find the credentials. `timeout`: seconds of silence after which the index counts as down.
 
-        `token` is asked for one where there are no credentials, or before all else. Raises UsageError where they are
-        incomplete or cannot be read, and what `token` raises.
+        `token` is asked where there are no credentials, or before all else; and again before each upload. Raises
+        UsageError where they are incomplete or cannot be read, and what `token` raises.
         """
         self._settings = _settings(destination, environment, token, token_first=token_first)
+        self._token = token
         self._timeout = timeout
         self._here = threading.local()
         self._lock = threading.Lock()
@@ -100,6 +105,8 @@ class TwineUploader:
             for scheme in ("http://", "https://"):
                 repository.session.mount(scheme, _Patience(self._timeout))
             repository.session.hooks["response"].append(_stop_at_errors)
+            if isinstance(self._settings.password, _Token):
+                repository.session.auth = _Fresh(self._token)
             self._here.repository = repository
             with self._lock:
                 self._open.callback(repository.close)
@@ -116,6 +123,23 @@ class _Patience(HTTPAdapter):
     def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
         options["timeout"] = (self._seconds, self._seconds)
         return super().send(request, *arguments, **options)
+
+
+class _Token(str):
+    """A password that was got, not given."""
+
+    __slots__ = ()
+
+
+class _Fresh(AuthBase):
+    """Credentials that are looked up for each request."""
+
+    def __init__(self, token: Callable[[], str | None]) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        HTTPBasicAuth(_TOKEN_USER, self._token() or "")(request)
+        return request
 
 
 class _ServerError(Exception):
@@ -166,7 +190,7 @@ def _settings(
 
 def _as_password(token: str | None) -> dict[str, Any]:
     """Return credentials as twine takes them; with no token they are empty, or twine would look for others."""
-    return {"username": "" if token is None else "__token__", "password": token or ""}
+    return {"username": "" if token is None else _TOKEN_USER, "password": "" if token is None else _Token(token)}
 
 
 def _known(settings: Settings, what: Literal["username", "password"]) -> bool:
