@@ -7,11 +7,14 @@ docs/reference/exit-codes.md; a test holds that page against this file.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+#: Where in a file: `("version", 0, "sha256")`.
+Location: TypeAlias = tuple[int | str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +212,13 @@ class TrustedPublishingError(WheelhouseError):
 
     exit_code = 28
     summary = "trusted publishing: no identity from the CI service, or none that the index trusts"
+
+
+class NotAllowedError(WheelhouseError):
+    """The index does not let us do this: it does not know who asks, or they may not."""
+
+    exit_code = 29
+    summary = "the index does not allow it: no token, or one without the scope"
 
 
 class CertificateError(WheelhouseError):

@@ -32,6 +32,7 @@ COMMANDS = {
     "init": "wheelhouse.cli.init:init",
     "log": "wheelhouse.cli.log:log",
     "publish": "wheelhouse.cli.publish:publish",
+    "stage": "wheelhouse.cli.stage:stage",
     "spool": "wheelhouse.cli.spool:spool",
     "serve": "wheelhouse.cli.serve:serve",
     "index": "wheelhouse.cli.index:index",

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from wheelhouse.job import Job
     from wheelhouse.process import Processes
     from wheelhouse.target import BuildIdentifier
-    from wheelhouse.trial import Interpreter, Surroundings, TrialResult
+    from wheelhouse.trial import Interpreter, Published, Surroundings, TrialResult
 
 _SECONDS = 300.0
 _LOG_LINES = 15
@@ -47,6 +48,15 @@ def surroundings(workspace: Workspace, processes: Processes) -> Surroundings:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """Where a wheel is tried from that is on a stage."""
+
+    index: str
+    """The stage's Simple API root."""
+    published: Published
+
+
 class Trials:
     """Trials of many wheels. A context manager: its work folder goes when it ends."""
 
@@ -64,7 +74,15 @@ class Trials:
     ) -> None:
         self._stack.close()
 
-    def run(self, path: Path, examination: Examination, job: Job | None) -> TrialResult | None:
+    def run(
+        self,
+        path: Path,
+        examination: Examination,
+        job: Job | None,
+        *,
+        staged: Staged | None = None,
+        python: tuple[int, int] | None = None,
+    ) -> TrialResult | None:
         """Try a wheel; None where nothing here can run it. What went wrong is shown with the end of its log."""
         from wheelhouse import trial  # noqa: PLC0415 - start-up time
         from wheelhouse.config import index_url  # noqa: PLC0415 - likewise
@@ -72,7 +90,7 @@ class Trials:
         from wheelhouse.joblog import JobLog  # noqa: PLC0415 - likewise
 
         around, work = self._prepare()
-        found = self._choose(path, examination, around)
+        found = self._choose(path, examination, around, python)
         if found is None:
             return None
         target, interpreter = found
@@ -84,8 +102,9 @@ class Trials:
                 target=target,
                 test=job.test if job is not None else TestSpec(imports=examination.imports),
                 interpreter=interpreter,
-                index=lambda: index_url(session.workspace.config, os.environ),
-                own_wheels=[path.parent.absolute()],
+                index=lambda: staged.index if staged else index_url(session.workspace.config, os.environ),
+                own_wheels=[] if staged else [path.parent.absolute()],
+                published=staged.published if staged else None,
                 work=work,
                 log=log,
                 processes=around.processes,
@@ -111,13 +130,15 @@ class Trials:
 
     @staticmethod
     def _choose(
-        path: Path, examination: Examination, around: Surroundings
+        path: Path, examination: Examination, around: Surroundings, python: tuple[int, int] | None
     ) -> tuple[BuildIdentifier, Interpreter] | None:
         """Return the first target that takes the wheel and has a Python here; the running Python's comes first."""
         from wheelhouse import trial  # noqa: PLC0415 - start-up time
         from wheelhouse.target import known_identifiers  # noqa: PLC0415 - likewise
 
         targets = [target for target in known_identifiers().values() if fits(examination.name, target)]
+        if python is not None:
+            targets = [target for target in targets if target.python == python]
         targets.sort(key=lambda target: (target.python != sys.version_info[:2], target.freethreaded))
         for target in targets:
             interpreter = trial.choose(target, path, around)

@@ -16,7 +16,7 @@ from wheelhouse.errors import BuildTimeoutError, MachineError
 from wheelhouse.finding import Finding, Severity
 from wheelhouse.trial.choose import NotExecuted, Surroundings, choose
 from wheelhouse.trial.codes import MEANINGS, NOT_EXECUTED, TIMED_OUT
-from wheelhouse.trial.install import Installation, install
+from wheelhouse.trial.install import Installation, Published, install
 from wheelhouse.trial.interpreter import Container, Emulated, Environment, Host, Interpreter
 from wheelhouse.trial.libraries import system_libraries
 from wheelhouse.trial.report import Expectation, Outcome, Report
@@ -37,6 +37,7 @@ __all__ = [
     "Host",
     "Interpreter",
     "NotExecuted",
+    "Published",
     "Surroundings",
     "TrialResult",
     "choose",
@@ -82,12 +83,14 @@ def try_wheel(
     processes: Processes,
     timeout: float,
     machine_libraries: Sequence[str] = (),
+    published: Published | None = None,
 ) -> TrialResult:
     """Install a wheel as its users would, import it, and run the recipe's test.
 
     `index` is asked for the Simple API root only where something must be resolved; `own_wheels` are folders with wheels
     that come before it. All files go to `work/trial`. `timeout` (seconds) is for the whole. `machine_libraries` is what
-    the recipe leaves to the user's machine (`repair.exclude`); `*` stands for anything.
+    the recipe leaves to the user's machine (`repair.exclude`); `*` stands for anything. A wheel that is `published` is
+    installed from there.
 
     Raises InvalidWheelError, MachineError where the interpreter does not start at all, and CanceledError.
     """
@@ -103,6 +106,7 @@ def try_wheel(
             index=index,
             own_wheels=own_wheels,
             site=environment.site,
+            published=published,
         )
         try:
             findings = install(installation, log=log, processes=processes, timeout=timeout)

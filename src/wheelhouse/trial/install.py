@@ -22,7 +22,7 @@ from wheelhouse.trial.compatibility import fits
 from wheelhouse.wheel import WheelName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from wheelhouse.joblog import JobLog
@@ -41,6 +41,16 @@ _INTERPRETER_LINE = re.compile(rb"#!.*python.*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A wheel on an index."""
+
+    requirement: str
+    """`name @ URL#sha256=…`."""
+    environment: Mapping[str, str]
+    """With what an installer needs to be let in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
     """What to install, for whom, and where from."""
 
@@ -55,6 +65,8 @@ class Installation:
     own_wheels: Sequence[Path]
     """Folders with wheels of ours, which come before the index."""
     site: Path
+    published: Published | None = None
+    """Where users will get it from; None: from its file."""
 
 
 def install(installation: Installation, *, log: JobLog, processes: Processes, timeout: float) -> tuple[Finding, ...]:
@@ -134,15 +146,19 @@ def _with_uv(
     command: list[str | Path] = [uv.find_uv_bin(), "pip", "install", "--no-config", "--no-progress", "--color=never"]
     command += ["--target", installation.site, *where]
     command += ["--only-binary", ":all:", "--link-mode=copy"]
-    if required:
+    published = installation.published
+    if required or published:
         for folder in installation.own_wheels:
             command += ["--find-links", folder]
         command += ["--default-index", installation.index()]
     else:
-        # uv would keep each wheel ever tried, unpacked, in the user's cache.
-        command += ["--no-index", "--no-cache"]
-    command += [installation.wheel.absolute(), *installation.requires]
-    completed = processes.run(command, timeout=timeout, check=False)
+        command += ["--no-index"]
+    if published or not required:
+        # uv would keep each wheel ever tried, unpacked, in the user's cache; and what is there was not fetched.
+        command += ["--no-cache"]
+    command += [published.requirement if published else installation.wheel.absolute(), *installation.requires]
+    environment = published.environment if published else None
+    completed = processes.run(command, env=environment, timeout=timeout, check=False)
     log.line(completed.output.rstrip())
     if completed.returncode == 0:
         _use_environment(installation.site / "bin")
