@@ -80,3 +80,13 @@ def test_best_body(header: str | None, encoding: str | None) -> None:
 @given(st.text(max_size=40))
 def test_best_body__anything__is_one_of_the_bodies(header: str) -> None:
     assert best_body(PAGE, header) in {PAGE.identity, PAGE.gzip, PAGE.zstd}
+
+
+def test_page__large_one__takes_long_once() -> None:
+    page = Page.of(b"x" * 1_000_000)
+    assert not page.takes_long(None)
+    assert page.takes_long("zstd")
+    assert page.encoded("zstd") is page.zstd
+    assert not page.takes_long("zstd")
+    assert page.takes_long("gzip")
+    assert not PAGE.takes_long("gzip")

@@ -146,6 +146,21 @@ def test_projects__changed__have_another_mark(store: Store) -> None:
     assert after[SPAM] == store.mark(SPAM) != before[SPAM]
 
 
+def test_names__are_those_of_the_projects(store: Store) -> None:
+    assert store.names() == set()
+    store.swap_manifest(Manifest(name=SPAM))
+    store.swap_manifest(Manifest(name=canonicalize_name("spam-egg")))
+    assert store.names() == store.projects().keys() == {SPAM, "spam-egg"}
+
+
+def test_names__of_a_folder__are_manifests_only(tmp_path: Path) -> None:
+    store = FolderStore.open(tmp_path)
+    store.swap_manifest(Manifest(name=SPAM))
+    for other in ("Ham.json", "-ham.json", "ham.json.new", ".ham.json", "ham", "ham\n.json", "ham json"):
+        (tmp_path / "projects" / other).touch()
+    assert store.names() == store.projects().keys() == {SPAM}
+
+
 def test_mark__project_whose_name_begins_with_another__is_its_own(store: Store) -> None:
     store.swap_manifest(Manifest(name=canonicalize_name("spam-egg")))
     assert store.mark(SPAM) is None

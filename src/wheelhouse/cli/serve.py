@@ -25,6 +25,7 @@ _EVERYWHERE = {"0.0.0.0", "::", ""}  # noqa: S104 - what they mean is said to th
 Examples:
   wheelhouse serve
   wheelhouse serve --port 9000 --store /srv/wheels
+  wheelhouse serve --offline
   wheelhouse serve --host 0.0.0.0 --store s3://wheels/index
   wheelhouse serve --host 0.0.0.0 --port 443 --tls-cert fullchain.pem --tls-key privkey.pem
   wheelhouse serve --url https://wheels.example/pypi/     # behind a proxy, which speaks https
@@ -113,7 +114,8 @@ def serve(
         update={"offline": offline or config.mirror.offline, "enabled": config.mirror.enabled and not no_mirror}
     )
     settings = replace(
-        Settings.of(session.workspace, chosen), mirror=mirror_setup(session.workspace, mirror, os.environ)
+        Settings.of(session.workspace, chosen),
+        mirror=mirror_setup(session.workspace, mirror, os.environ, serve=chosen),
     )
     listening = Listening.of(chosen, base=session.workspace.state.parent)
     app = make_app(settings)
@@ -132,10 +134,12 @@ def _greet(session: Session, listening: Listening, settings: Settings) -> None:
     host = socket.gethostname() if listening.host in _EVERYWHERE else listening.host
     here = f"{listening.scheme}://{f'[{host}]' if ':' in host else host}:{listening.port}"
     root = (settings.public or here).rstrip("/")
-    session.talk.print(
+    if session.quiet:
+        return
+    click.echo(  # not by rich: it takes a tenth of the time until the first answer
         f"serving {settings.store} at {here}/simple/\n"
         f"  pip install --index-url {root}/simple/ PACKAGE\n"
         f"  uv pip install --default-index {root}/simple/ PACKAGE\n"
         f"  twine upload --repository-url {root}/legacy/ FILES",
-        markup=False,
+        err=True,
     )

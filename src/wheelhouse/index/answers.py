@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from wheelhouse.index.conditions import Span, best_body, is_known, wanted_span
+from wheelhouse.index.conditions import Span, best_encoding, is_known, wanted_span
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -97,7 +97,10 @@ class Reply:
 
     async def page(self, page: Page, media_type: MediaType) -> None:
         """Answer with a page, in the client's best encoding, or that it has it."""
-        body = best_body(page, self.headers.get("accept-encoding"))
+        encoding = best_encoding(self.headers.get("accept-encoding"))
+        if page.takes_long(encoding):
+            await asyncio.to_thread(page.encoded, encoding)
+        body = page.encoded(encoding)
         charset = "; charset=utf-8" if media_type.value.startswith("text/") else ""
         headers = [
             (b"etag", body.etag.encode()),

@@ -32,6 +32,7 @@ from wheelhouse.index.store import CHUNK, Blob, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from obstore import GetOptions, ObjectMeta
@@ -174,6 +175,10 @@ class BucketStore:
         for project, generation, _ in self._generations():
             newest[project] = max(generation, newest.get(project, 0))
         return {project: str(generation) for project, generation in newest.items()}
+
+    def names(self) -> AbstractSet[NormalizedName]:
+        """Return the names: a bucket lists both in one."""
+        return self.projects().keys()
 
     def mark(self, project: NormalizedName) -> str | None:
         """Return the newest generation."""

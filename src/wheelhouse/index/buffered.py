@@ -14,6 +14,7 @@ from wheelhouse.index.wrapped import WrappedStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from packaging.utils import NormalizedName
@@ -38,6 +39,12 @@ class BufferedStore(WrappedStore):
         stored = self.inner.projects()
         begun = {project: self.waiting.mark(project) for project in self.waiting.projects()}
         return {**begun, **stored} if begun else stored
+
+    def names(self) -> AbstractSet[NormalizedName]:
+        """Return the names; those of projects that begin with a waiting file too."""
+        self.waiting.refresh()
+        begun, stored = set(self.waiting.projects()), self.inner.names()
+        return begun | stored if begun else stored
 
     def mark(self, project: NormalizedName) -> str | None:
         """Return the store's mark and that of what waits."""
@@ -108,11 +115,11 @@ class BufferedStore(WrappedStore):
                 raise
             return None
 
-    def _listed(self) -> Mapping[NormalizedName, str]:
+    def _listed(self) -> AbstractSet[NormalizedName]:
         try:
-            return self.inner.projects()
+            return self.inner.names()
         except StoreUnavailableError:
-            return {}
+            return frozenset()
 
 
 def _size(pending: PendingFile, sha256: Sha256) -> int:

@@ -21,6 +21,7 @@ from wheelhouse.index.wrapped import WrappedStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from packaging.utils import NormalizedName
@@ -37,6 +38,7 @@ class _Remembered:
     """What a cache knows besides its files."""
 
     projects: Mapping[NormalizedName, str] | None = None
+    names: AbstractSet[NormalizedName] | None = None
     """As they were listed last."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -93,6 +95,17 @@ class CachedStore(WrappedStore):
                 raise
             return self._last.projects
         self._last.projects = found
+        return found
+
+    def names(self) -> AbstractSet[NormalizedName]:
+        """Return the names as they are, or were."""
+        try:
+            found = self.inner.names()
+        except StoreUnavailableError:
+            if self._last.names is None:
+                return self.projects().keys()
+            return self._last.names
+        self._last.names = found
         return found
 
     def mark(self, project: NormalizedName) -> str | None:

@@ -54,9 +54,9 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """Bytes of the pages in all their forms, and about as many as go with them."""
+        """Bytes of the pages in all their forms, about, and as many as go with them."""
         pages = (self.pages.html, self.pages.json)
-        whole = sum(len(body.data) for page in pages for body in (page.identity, page.gzip, page.zstd))
+        whole = sum(page.size for page in pages)
         return whole + _ORIGIN * len(self.theirs) + (self.own.size if self.own is not None else 0)
 
 
@@ -145,10 +145,11 @@ class Catalog:
 
     def _load(self, project: NormalizedName | None, known: Entry | None) -> Entry | None:
         if project is None:
-            marks = self.store.projects()
-            if known is not None and known.mark == marks.keys():
+            names = self.store.names()
+            if known is not None and known.mark == names:
                 return known
-            return Entry(mark=set(marks), manifest=None, pages=render_root(marks), files={}, names=sorted(marks))
+            listed = sorted(names)
+            return Entry(mark=set(names), manifest=None, pages=render_root(listed), files={}, names=listed)
         mark = self.store.mark(project)
         if mark is None:
             return None

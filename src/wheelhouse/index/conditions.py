@@ -8,8 +8,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wheelhouse.index.render import Body, Page
+    from wheelhouse.index.render import Body, Encoding, Page
 
+#: The smallest first.
+ENCODINGS: tuple[Encoding, ...] = ("zstd", "gzip")
 _RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})-(\d{0,18})\s*", re.IGNORECASE)
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
 _WEIGHT = re.compile(r"\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*", re.IGNORECASE)
@@ -52,15 +54,20 @@ def wanted_span(range_: str | None, if_range: str | None, *, etag: str, size: in
 
 def best_body(page: Page, accept_encoding: str | None) -> Body:
     """Return a page in the smallest encoding that the client takes."""
+    return page.encoded(best_encoding(accept_encoding))
+
+
+def best_encoding(accept_encoding: str | None) -> Encoding | None:
+    """Return the smallest of our encodings that the client takes; None: the page as it is."""
     taken = _taken(accept_encoding) if accept_encoding is not None else ()
-    return next((body for body in (page.zstd, page.gzip) if body.encoding in taken), page.identity)
+    return taken[0] if taken else None
 
 
 @lru_cache(maxsize=512)
-def _taken(accept_encoding: str) -> tuple[str, ...]:
-    """Return those of our encodings that a client takes."""
+def _taken(accept_encoding: str) -> tuple[Encoding, ...]:
+    """Return those of our encodings that a client takes, the smallest first."""
     weights = dict(_weights(part) for part in accept_encoding.lower().split(","))
-    return tuple(name for name in ("zstd", "gzip") if weights.get(name, weights.get("*", 0.0)) > 0)
+    return tuple(name for name in ENCODINGS if weights.get(name, weights.get("*", 0.0)) > 0)
 
 
 def _weights(part: str) -> tuple[str, float]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import zlib
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 _MANIFEST = ".json"
 _UNFINISHED = ".new"
+#: PEP 503: a normalised name, before the ending of a manifest, in names with slashes between them.
+_NAMED = re.compile(r"(?<![^/])([a-z0-9]+(?:-[a-z0-9]+)*)\.json(?![^/])")
 _STAGES = "stages"
 
 
@@ -169,6 +172,12 @@ class FolderStore:
                 if name.endswith(_MANIFEST) and is_normalized_name(name.removesuffix(_MANIFEST))
             }
         return {}  # a stage that nothing was put on yet
+
+    def names(self) -> set[NormalizedName]:
+        """List the manifests by their names alone: one pass over one text, which a slash cannot be in otherwise."""
+        with suppress(FileNotFoundError), self._disk():
+            return set(map(NormalizedName, _NAMED.findall("/".join(os.listdir(self._projects)))))  # noqa: PTH208 - texts
+        return set()  # a stage that nothing was put on yet
 
     def mark(self, project: NormalizedName) -> str | None:
         """Return inode, time and size of a manifest."""

@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import quote
 
 import orjson
@@ -21,7 +21,7 @@ from wheelhouse.index.model import API_VERSION
 from wheelhouse.index.negotiation import MediaType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from packaging.utils import NormalizedName
 
@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 
 _ZSTD_LEVEL = 3
 _GZIP_LEVEL = 6
+#: What a page can be compressed to.
+Encoding: TypeAlias = Literal["gzip", "zstd"]
+_COMPRESS: Mapping[Encoding | None, Callable[[bytes], bytes]] = {
+    "gzip": lambda data: gzip.compress(data, _GZIP_LEVEL, mtime=0),
+    "zstd": lambda data: zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(data),
+}
+#: Bytes that gzip takes a few milliseconds for.
+_LONG = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,27 +73,53 @@ class Body:
     """Strong, with its quotes: differs between encodings, as RFC 9110 wants it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A page in each encoding."""
+    """A page in each encoding. What is compressed is made when it is first asked for, and kept."""
 
-    identity: Body
-    gzip: Body
-    zstd: Body
+    __slots__ = ("_digest", "_made", "identity")
+
+    def __init__(self, data: bytes) -> None:
+        self._digest = hashlib.sha256(data).hexdigest()[:32]
+        self.identity = Body(data=data, encoding=None, etag=f'"{self._digest}"')
+        self._made: dict[Encoding | None, Body] = {None: self.identity}
+
+    def __eq__(self, other: object) -> bool:
+        return self.identity == other.identity if isinstance(other, Page) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
 
     @classmethod
     def of(cls, data: bytes) -> Page:
-        """Encode a page."""
-        digest = hashlib.sha256(data).hexdigest()[:32]
-        return cls(
-            identity=Body(data=data, encoding=None, etag=f'"{digest}"'),
-            gzip=Body(data=gzip.compress(data, _GZIP_LEVEL, mtime=0), encoding="gzip", etag=f'"{digest}-gzip"'),
-            zstd=Body(
-                data=zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(data),
-                encoding="zstd",
-                etag=f'"{digest}-zstd"',
-            ),
-        )
+        """Make a page of its text."""
+        return cls(data)
+
+    @property
+    def gzip(self) -> Body:
+        """The page in gzip."""
+        return self.encoded("gzip")
+
+    @property
+    def zstd(self) -> Body:
+        """The page in zstd."""
+        return self.encoded("zstd")
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory, about: what is compressed comes to a half at most, made or not."""
+        return len(self.identity.data) * 3 // 2
+
+    def encoded(self, encoding: Encoding | None) -> Body:
+        """Return the page in an encoding; None: as it is."""
+        body = self._made.get(encoding)
+        if body is None:
+            data = _COMPRESS[encoding](self.identity.data)
+            body = self._made[encoding] = Body(data=data, encoding=encoding, etag=f'"{self._digest}-{encoding}"')
+        return body
+
+    def takes_long(self, encoding: Encoding | None) -> bool:
+        """Say whether `encoded` has work to do for it that would keep other requests waiting."""
+        return encoding not in self._made and len(self.identity.data) > _LONG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +148,10 @@ def render_root(projects: Iterable[NormalizedName]) -> Pages:
     """Render the list of all projects."""
     names = sorted(projects)
     lines = [f'<a href="{name}/">{name}</a><br>' for name in names]
-    listed = {"meta": {"api-version": API_VERSION}, "projects": [{"name": name} for name in names]}
-    return Pages(html=Page.of(_html("Simple index", [], lines)), json=Page.of(orjson.dumps(listed)))
+    meta = orjson.dumps({"api-version": API_VERSION}).decode()
+    listed = ",".join([f'{{"name":"{name}"}}' for name in names])  # a normalised name has nothing to escape
+    json = f'{{"meta":{meta},"projects":[{listed}]}}'.encode()
+    return Pages(html=Page.of(_html("Simple index", [], lines)), json=Page.of(json))
 
 
 def project_html(manifest: Manifest, links: Links = RELATIVE) -> bytes:

@@ -88,7 +88,7 @@ class Repository:
 
     def projects(self) -> list[NormalizedName]:
         """Return the names of all projects, in order."""
-        return sorted(self.store.projects())
+        return sorted(self.store.names())
 
     def project(self, name: NormalizedName) -> Manifest:
         """Return a project's manifest. Raises NotOnIndexError."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
     from pathlib import Path
     from typing import BinaryIO
@@ -89,6 +90,11 @@ class WrappedStore:
         """Hand on."""
         with self.around():
             return self.inner.projects()
+
+    def names(self) -> AbstractSet[NormalizedName]:
+        """Hand on."""
+        with self.around():
+            return self.inner.names()
 
     def mark(self, project: NormalizedName) -> str | None:
         """Hand on."""

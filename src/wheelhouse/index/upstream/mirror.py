@@ -208,6 +208,8 @@ class Mirror:
         """List our projects, and those of upstream whose pages are here."""
         rules, own = self.setup.rules, set(ours.mark) if isinstance(ours.mark, set | frozenset) else set()
         names = own | {name for name in self.folder.projects() if rules.standing(name, None).theirs}
+        if names == own:
+            return ours
         mark = (frozenset(own), frozenset(names))
         if known is not None and known.mark == mark:
             return known
