@@ -43,13 +43,22 @@ def test_list__unknown_project__has_its_exit_code(repository: Repository) -> Non
     assert run(["index", "list", "ham"]) == 16
 
 
-def test_yank__and_back_and_delete__change_the_index(repository: Repository) -> None:
+def test_yank__and_back_and_delete__change_the_index(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["index", "yank", WHEEL, "--reason", "broken"]) == 0
     assert repository.project(SPAM).files[0].yanked == "broken"
     assert run(["index", "unyank", WHEEL]) == 0
     assert repository.project(SPAM).files[0].yanked is False
     assert run(["index", "delete", WHEEL]) == 0
     assert repository.project(SPAM).files == ()
+
+    capsys.readouterr()
+    assert run(["index", "audit", "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["action"] for event in events] == ["yank", "unyank", "delete"]
+    assert {(event["who"], event["filename"]) for event in events} == {("command-line", WHEEL)}
+    assert events[0]["reason"] == "broken"
 
 
 def test_yank__no_filename_of_a_wheel__is_refused(repository: Repository) -> None:

@@ -14,6 +14,7 @@ from wheelhouse.errors import UsageError
 if TYPE_CHECKING:
     from wheelhouse.cli.session import Session
     from wheelhouse.index.audit import AuditEvent
+    from wheelhouse.index.model import FileName
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
@@ -39,6 +40,23 @@ def audit(session: Session, /, *, project: str | None, since: str | None, as_jso
     name = None if project is None else parse_project(project)
     for event in log.events(since=_moment(since) if since else None, project=name):
         click.echo(event.model_dump_json(exclude_defaults=True) if as_json else _line(event))
+
+
+def note(session: Session, action: str, *, file: FileName | None = None, reason: str | None = None) -> None:
+    """Write down that whoever may write in the workspace has done something."""
+    from wheelhouse.index.audit import AuditAction, AuditEvent, AuditLog, AuditOutcome  # noqa: PLC0415 - start-up time
+    from wheelhouse.index.settings import audit_folder  # noqa: PLC0415 - likewise
+
+    event = AuditEvent(
+        time=datetime.now(UTC),
+        action=AuditAction(action),
+        outcome=AuditOutcome.DONE,
+        project=file.project if file is not None else None,
+        filename=file.filename if file is not None else None,
+        who="command-line",
+        reason=reason or "",
+    )
+    AuditLog(folder=audit_folder(session.workspace)).record(event)
 
 
 def _line(event: AuditEvent) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wheelhouse.cli.audit import audit
+from wheelhouse.cli.audit import audit, note
 from wheelhouse.cli.index_config import config
 from wheelhouse.cli.session import pass_session
 from wheelhouse.errors import StoreDamagedError, UsageError
@@ -89,6 +89,7 @@ def yank(session: Session, /, *, filenames: tuple[str, ...], reason: str | None)
     repository, names = _repository(session), _parsed(filenames)
     for name in names:
         repository.yank(name.project, name.filename, reason)
+        note(session, "yank", file=name, reason=reason)
 
 
 @index.command()
@@ -99,6 +100,7 @@ def unyank(session: Session, /, *, filenames: tuple[str, ...]) -> None:
     repository, names = _repository(session), _parsed(filenames)
     for name in names:
         repository.unyank(name.project, name.filename)
+        note(session, "unyank", file=name)
 
 
 @index.command()
@@ -109,6 +111,7 @@ def delete(session: Session, /, *, filenames: tuple[str, ...]) -> None:
     repository, names = _repository(session), _parsed(filenames)
     for name in names:
         repository.delete(name.project, name.filename)
+        note(session, "delete", file=name)
 
 
 @index.command()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from wheelhouse.cli.audit import note
 from wheelhouse.cli.session import pass_session
 from wheelhouse.errors import UsageError
 
@@ -54,7 +55,7 @@ def create(session: Session, /, *, name: str, scopes: tuple[str, ...], expires: 
     parsed = [Scope.parse(scope) for scope in scopes]
     tokens = _tokens(session)
     text = tokens.create(name, scopes=parsed, now=utc_now(), lifetime=_lifetime(expires))
-    _note(session, "create-token", f"{name}: {' '.join(map(str, parsed))}, expires {expires}")
+    note(session, "create-token", reason=f"{name}: {' '.join(map(str, parsed))}, expires {expires}")
     if as_json:
         made = next(found for found in tokens.list() if found.name == name)
         session.json({"token": text, **_told(made)})
@@ -89,7 +90,7 @@ def list_(session: Session, /, *, as_json: bool) -> None:
 def revoke(session: Session, /, *, name: str) -> None:
     """Take a token away; servers refuse it from their next request on."""
     _tokens(session).revoke(name)
-    _note(session, "revoke-token", name)
+    note(session, "revoke-token", reason=name)
     session.talk.print(f"token {name} is revoked", markup=False)
 
 
@@ -100,18 +101,6 @@ def _tokens(session: Session) -> TokenFile:
 
     serve = with_variables(session.workspace.config.serve, os.environ)
     return TokenFile(tokens_file(session.workspace, serve))
-
-
-def _note(session: Session, action: Literal["create-token", "revoke-token"], what: str) -> None:
-    """Write down in the audit log that whoever may write in the workspace has done this."""
-    from wheelhouse.index.audit import AuditAction, AuditEvent, AuditLog, AuditOutcome  # noqa: PLC0415 - start-up time
-    from wheelhouse.index.auth import utc_now  # noqa: PLC0415 - likewise
-    from wheelhouse.index.settings import audit_folder  # noqa: PLC0415 - likewise
-
-    event = AuditEvent(
-        time=utc_now(), action=AuditAction(action), outcome=AuditOutcome.DONE, who="command-line", reason=what
-    )
-    AuditLog(folder=audit_folder(session.workspace)).record(event)
 
 
 def _told(found: Token) -> dict[str, Any]:
