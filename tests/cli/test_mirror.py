@@ -133,7 +133,10 @@ def test_add__no_mirror_to_fetch_into__is_refused(tmp_path: Path, upstream: Fake
     assert run(["mirror", "add", "acme-eggs"]) == 2
 
 
-def test_add__upstream_down__says_so(upstream: FakeUpstream, capsys: pytest.CaptureFixture[str]) -> None:
+def test_add__upstream_down__says_so(
+    upstream: FakeUpstream, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     upstream.down = True
     assert run(["mirror", "add", "acme-eggs", *AARCH64]) == 18
     assert "503" in capsys.readouterr().err

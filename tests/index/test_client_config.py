@@ -11,6 +11,7 @@ import pytest
 from uv import find_uv_bin
 
 from served import served
+from wheelhouse.cli import run as cli
 from wheelhouse.errors import UsageError
 from wheelhouse.index.client_config import CLIENTS, Address, Client, client_config
 
@@ -139,6 +140,25 @@ def test_pdm__printed_lines__resolves_and_installs(index: Served, environment: P
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert answer_of(environment / "bin" / "python") == "42\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("", "http://127.0.0.1:8080/simple/"),
+        ('port = 1\nhost = "::1"', "http://[::1]:1/simple/"),
+        ('tls-cert = "a.pem"\ntls-key = "b.pem"', "https://127.0.0.1:8080/simple/"),
+        ('url = "https://wheels.example/pypi"', "https://wheels.example/pypi/simple/"),
+    ],
+)
+def test_config__no_url__is_where_serve_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, url: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "wheelhouse.toml").write_text(f"[serve]\n{text}\n")
+    assert cli(["index", "config", "pip"]) == 0
+    assert f"index-url = {url}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

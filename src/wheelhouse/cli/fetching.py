@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rich.console import Console, RenderableType
 
@@ -22,8 +22,11 @@ _KILO, _MEGA = 1_000, 1_000_000
 class Fetching:
     """Follows the files of one run; all calls come from one thread."""
 
-    def __init__(self, console: Console, *, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, console: Console, *, received: Callable[[], int], environment: Mapping[str, str] = os.environ
+    ) -> None:
         self._console = console
+        self._received = received
         self._live = console.is_terminal and not environment.get("CI")
         self._stage = ""
         self._running: dict[str, float] = {}
@@ -44,7 +47,7 @@ class Fetching:
     def stage(self, text: str) -> None:
         """Say what is being done before anything is fetched."""
         self._stage = text
-        if not self._live:
+        if text and not self._live:
             self._console.print(text, markup=False)
 
     def planned(self, files: int, size: int) -> None:
@@ -63,7 +66,10 @@ class Fetching:
             self._here += outcome.size or 0
         size = f" ({_shown(outcome.size)})" if outcome.size is not None else ""
         cause = f": {outcome.cause}" if outcome.cause else ""
-        self._console.print(f"{outcome.state:<8} {outcome.filename}{size}{cause}", markup=False)
+        from rich.markup import escape  # noqa: PLC0415 - start-up time
+
+        # Escaped, not `markup=False`: that would hold for the live lines too.
+        self._console.print(escape(f"{outcome.state:<8} {outcome.filename}{size}{cause}"))
 
     def _lines(self) -> RenderableType:
         from rich.table import Table  # noqa: PLC0415 - start-up time
@@ -72,8 +78,11 @@ class Fetching:
         now = time.monotonic()
         for filename, begun in self._running.items():
             table.add_row("[cyan]fetching[/]", filename, f"{now - begun:.0f} s")
-        counts = f"{self._ended} of {self._files} files, {_shown(self._here)} of {_shown(self._size)}"
-        table.add_row("", f"[dim]{self._stage or counts}[/]", "")
+        if self._stage:  # a resolver has whole files fetched where upstream has no metadata beside them
+            table.add_row("", f"[dim]{self._stage}, {_shown(self._received())} so far[/]", "")
+        else:
+            counts = f"{self._ended} of {self._files} files, {_shown(self._here)} of {_shown(self._size)}"
+            table.add_row("", f"[dim]{counts}[/]", "")
         return table
 
 

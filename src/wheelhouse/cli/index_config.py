@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import TYPE_CHECKING
 
 import click
 
 from wheelhouse.cli.session import pass_session
+from wheelhouse.errors import UsageError
 
 if TYPE_CHECKING:
     from wheelhouse.cli.session import Session
@@ -37,7 +39,13 @@ def config(session: Session, /, *, client: Client, url: str | None, name: str) -
 
 
 def _served(session: Session) -> str:
-    chosen = session.workspace.config.serve
+    from wheelhouse.index.environment import with_variables  # noqa: PLC0415 - start-up time
+
+    chosen = with_variables(session.workspace.config.serve, os.environ)
+    if chosen.url:
+        return chosen.url
+    if chosen.port == 0:
+        raise UsageError("the port is any that is free: say where the index is", where="--url")
     host = socket.gethostname() if chosen.host in _EVERYWHERE else chosen.host
     scheme = "https" if chosen.tls_cert else "http"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{chosen.port}/"

@@ -114,7 +114,8 @@ async def _add(
     from wheelhouse.requirements.fleet import choose, merged  # noqa: PLC0415 - likewise
 
     begun = time.time()
-    opened, processes, fetching = Mirror.open(setup), Processes(), Fetching(session.talk)
+    opened, processes = Mirror.open(setup), Processes()
+    fetching = Fetching(session.talk, received=lambda: opened.counters.bytes_fetched)
     try:
         with fetching.following():
             app, catalog = reading_site(settings, opened)
