@@ -21,6 +21,7 @@ TEXTS = (
     "none",
     "everybody",
     "https://wheels.example/",
+    "mongodb://db/audited",
     "true",
     "all",
     '["10.0.0.0/8"]',

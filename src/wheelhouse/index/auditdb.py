@@ -146,6 +146,7 @@ class AuditDatabase:
             serverSelectionTimeoutMS=_MILLISECONDS,
             connectTimeoutMS=_MILLISECONDS,
             socketTimeoutMS=10 * _MILLISECONDS,
+            journal=True,  # acknowledged is what outlives a crash of the database
             **secret,
         )
         return client[settings.database][COLLECTION]
