@@ -167,3 +167,6 @@ def fake_upstream(**projects: list[FakeFile]) -> Iterator[FakeUpstream]:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+
+    def handle_error(self, *arguments: Any) -> None:
+        """Say nothing: a mirror hung up, as it may."""

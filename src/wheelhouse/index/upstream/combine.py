@@ -132,6 +132,8 @@ def _file(file: UpstreamFile, origin: Origin) -> File:
         requires_python=requires_python if isinstance(requires_python, str) else None,
         yanked=yanked if isinstance(yanked, bool | str) else False,
         core_metadata=origin.metadata,
+        provenance=None,
+        extra={},
     )
 
 

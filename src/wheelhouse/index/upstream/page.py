@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 #: What stands in names of wheels and sdists; nothing that means something in a URL, on a disk or in a page.
 _FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!~-]{0,254}")
+_UNFIT = re.compile(r"[\x00-\x20\x7f\\]")
+_may_lead_to = lru_cache(maxsize=1024)(may_lead_to)
 MOST_METADATA = 16 * 2**20
 MOST_FILE = 64 * 2**30
 
@@ -117,8 +120,10 @@ def html_to_json(html: bytes, *, project: NormalizedName, url: str) -> bytes:
         }
         for package in page.packages
     ]
-    if not files:  # as on any other page of the web, such as one for logging in
-        raise UpstreamUnavailableError(f"upstream's page of {project} has no files on it")
+    if not any(
+        "sha256" in file["hashes"] for file in files
+    ):  # as on any other page of the web, such as one for logging in
+        raise UpstreamUnavailableError(f"upstream's page of {project} has no file with a sha256")
     meta = {"api-version": page.repository_version or "1.0"}
     return orjson.dumps({"meta": meta, "name": project, "files": files})
 
@@ -138,8 +143,8 @@ def _file(said: Mapping[str, Any], project: NormalizedName, url: str, upstream: 
         name = FileName.parse(filename)
     except IndexRefusesError:
         return None  # an egg, an installer: of no use to those who ask for pages
-    target = urljoin(url, said["url"]).partition("#")[0]
-    if name.project != project or not may_lead_to(url, target):
+    target = _target(url, said["url"])
+    if name.project != project or target is None:
         return None
     size = said.get("size")
     origin = Origin(
@@ -151,6 +156,16 @@ def _file(said: Mapping[str, Any], project: NormalizedName, url: str, upstream: 
         metadata=_metadata(said),
     )
     return UpstreamFile(name=name, origin=origin, uploaded=_moment(said.get("upload-time")), said=said)
+
+
+def _target(base: str, url: str) -> str | None:
+    """Return where a file is; None: where we may not ask. Thousands of links lead to one host: that is judged once."""
+    whole = url if url.startswith(("https://", "http://")) else urljoin(base, url)
+    scheme, _, rest = whole.partition("#")[0].partition("://")
+    host, slash, path = rest.partition("/")
+    if not slash or _UNFIT.search(rest) or not _may_lead_to(base, f"{scheme}://{host}/"):
+        return None
+    return f"{scheme}://{host}/{path}"
 
 
 def _metadata(said: Mapping[str, Any]) -> Sha256 | None:

@@ -37,6 +37,7 @@ LOG = logging.getLogger("wheelhouse.index.upstream")
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age\s*=\s*\"?(\d{1,9})")
 _NEVER = re.compile(r"(?:^|[\s,])(?:no-cache|no-store)\b")
 _MOST_REMEMBERED = 20_000
+_MOST_JUST_READ = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,8 @@ class Pages:
         self._freshness = freshness or Freshness()
         self._clock = clock
         self._known: OrderedDict[NormalizedName, _Known] = OrderedDict()
+        self._just_read: dict[NormalizedName, tuple[Kept, UpstreamPage]] = {}
+        """Pages that came a moment ago: whoever asked is about to read them."""
         self._asking: dict[NormalizedName, asyncio.Task[Kept | None]] = {}
 
     async def find(self, project: NormalizedName) -> Kept | None:
@@ -118,6 +121,9 @@ class Pages:
 
     def read(self, project: NormalizedName) -> tuple[Kept, UpstreamPage]:
         """Read a page that `find` returned, or a newer one; for a thread."""
+        just_read = self._just_read.pop(project, None)
+        if just_read is not None:
+            return just_read
         found = self._folder.read(project)
         if found is None:
             self._known.pop(project, None)
@@ -195,13 +201,18 @@ class Pages:
 
         def write() -> None:
             if before is None or before.digest != kept.digest:
-                parse_page(answer.body, project=project, url=kept.url, upstream=kept.upstream)  # before it is kept
+                page = parse_page(
+                    answer.body, project=project, url=kept.url, upstream=kept.upstream
+                )  # or it is not kept
+                self._just_read[project] = (kept, page)
             try:
                 self._folder.write(project, kept, answer.body)
             except OSError as error:
                 raise UpstreamUnavailableError(f"there is no room to keep the page of {project}") from error
 
         await asyncio.to_thread(write)
+        while len(self._just_read) > _MOST_JUST_READ:
+            self._just_read.pop(next(iter(self._just_read)))
         self._counters.page_misses += 1
         self._remember(project, kept, until=kept.asked + kept.fresh_for)
         return kept
