@@ -81,7 +81,8 @@ def test_github__workflow_of_elsewhere__does_not(ref: object) -> None:
 def test_gitlab__its_own_job__fits() -> None:
     keys: dict[str, Any] = {"repository": "acme/tools/spam", "workflow": ".gitlab-ci.yml", "environment": "release"}
     assert fits(GITLAB, "gitlab", **keys, ref="refs/heads/main")
-    assert not fits(GITLAB, "gitlab", **{**keys, "workflow": "ci.yml"})
+    another: dict[str, Any] = {**keys, "workflow": "ci.yml"}
+    assert not fits(GITLAB, "gitlab", **another)
     assert not fits(GITLAB, "gitlab", **keys, ref="refs/tags/*")
 
 
