@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from wheelhouse.toml import Location
+    from wheelhouse.errors import Location
 
 
 class _Inner(Strict):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from jsonschema.exceptions import ValidationError
 
-    from wheelhouse.toml import Location
+    from wheelhouse.errors import Location
 
 _TESTED = "wheelhouse tests the wheel itself: use `test.imports`, `test.command`, `test.requires`"
 #: Options that wheelhouse sets, and what to use instead.

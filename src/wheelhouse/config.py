@@ -24,7 +24,7 @@ from wheelhouse.toml import Age, Count, Duration, Flag, Strict, find_all, load_t
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wheelhouse.toml import Location
+    from wheelhouse.errors import Location
 
 BuilderChoice = Literal["auto", "cibuildwheel", "host"]
 Toolchain = Literal["auto", "zig", "system"]
@@ -157,6 +157,11 @@ class ServeSettings(Strict):
     """Who may read without a token; `local`: programs on this machine."""
     anonymous_upload: Literal["nobody", "local"] = "nobody"
     """Who may upload without a token."""
+    attestations: Literal["verify", "accept", "refuse"] = "accept"
+    """Of uploads (PEP 740): `verify` publishes those that a trusted publisher of the project has signed and refuses
+    any others; `accept` takes the file and leaves them aside; `refuse` takes no file that has some."""
+    stage_days: Annotated[int, pydantic.Field(strict=True, ge=1, le=9999)] = 7
+    """What is staged for longer and not published is dropped by `wheelhouse index gc`."""
     tokens: str = ""
     """File of tokens, relative to this file; default: `tokens.json` in the state. Servers of one store share it."""
     trusted_publishers: tuple[TrustedPublisher, ...] = ()

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from wheelhouse.source import SourceFacts
     from wheelhouse.target import BuildIdentifier
 
+_NO_PURE_WHEELS = Unavailable(
+    reason="cibuildwheel makes no wheels without an extension", hint="build with --builder host"
+)
+
 
 class KnownFacts:
     """Facts of a workspace and this machine."""
@@ -42,21 +46,26 @@ class KnownFacts:
         self._setting = setting
         self._index = index
         self._sources: dict[str, SourceFacts | None] = {}
-        self._choices: dict[BuildIdentifier, BuilderChoice | Unavailable] = {}
+        self._choices: dict[tuple[BuildIdentifier, bool], BuilderChoice | Unavailable] = {}
         self._recorded = results.recorded()
 
     def builder(self, job: Job) -> BuilderChoice | Unavailable:
         """Choose the builder: what was asked for, else containers where they can be had, else the host."""
-        if job.target not in self._choices:
-            self._choices[job.target] = self._choose(job.target)
-        return self._choices[job.target]
+        asked = (job.target, job.extension)
+        if asked not in self._choices:
+            self._choices[asked] = self._choose(*asked)
+        return self._choices[asked]
 
-    def _choose(self, target: BuildIdentifier) -> BuilderChoice | Unavailable:
+    def _choose(self, target: BuildIdentifier, extension: bool) -> BuilderChoice | Unavailable:  # noqa: FBT001 - as asked
+        pure = None if extension else _NO_PURE_WHEELS
         if self._setting != "auto":
-            return self._builders[self._setting].unavailable(target) or BuilderChoice(
-                name=self._setting, reason="asked for"
+            problem = pure if self._setting == "cibuildwheel" else None
+            return (
+                problem
+                or self._builders[self._setting].unavailable(target)
+                or BuilderChoice(name=self._setting, reason="asked for")
             )
-        container = self._builders["cibuildwheel"].unavailable(target)
+        container = pure or self._builders["cibuildwheel"].unavailable(target)
         if container is None:
             return BuilderChoice(name="cibuildwheel", reason="a container engine and an image are here")
         host = self._builders["host"].unavailable(target)

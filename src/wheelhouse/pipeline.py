@@ -258,23 +258,15 @@ class _Attempt:
         return round(time.monotonic() - self._clock, 3)
 
     def _record(self) -> Record:
-        job = self._job
-        return Record(
-            job=job.id,
-            project=job.project,
-            version=str(job.version),
-            build_number=job.build_number,
-            target=str(job.target),
-            status="failed",
-            key=self._key,
-            inputs=self._inputs,
-            builder=self._entry.builder,
-            epoch=self._epoch,
-            started=self._started,
-            seconds=self._seconds(),
-            timings=self._log.timings,
-            findings=self._findings,
-            details=self._details,
+        return self._entry.failed(started=self._started, seconds=self._seconds()).model_copy(
+            update={
+                "key": self._key,
+                "inputs": self._inputs,
+                "epoch": self._epoch,
+                "timings": self._log.timings,
+                "findings": self._findings,
+                "details": self._details,
+            }
         )
 
     def _succeeded(self, wheel: CheckedWheel) -> Record:

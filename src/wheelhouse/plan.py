@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from wheelhouse.builders import Unavailable
 from wheelhouse.buildkey import build_key, changes
 from wheelhouse.errors import InvalidFileError
+from wheelhouse.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from wheelhouse.job import BuilderName, Job
-    from wheelhouse.record import Record
 
 Action = Literal["build", "reuse", "unavailable"]
 
@@ -71,6 +72,21 @@ class Planned:
     serves: tuple[str, ...] = ()
     """Build identifiers that this job's abi3 wheel serves too."""
     hint: str | None = None
+
+    def failed(self, *, started: datetime, seconds: float) -> Record:
+        """Return a record of the job with nothing done yet; what was done comes over it."""
+        job = self.job
+        return Record(
+            job=job.id,
+            project=job.project,
+            version=str(job.version),
+            build_number=job.build_number,
+            target=str(job.target),
+            status="failed",
+            builder=self.builder,
+            started=started,
+            seconds=seconds,
+        )
 
     def to_json(self) -> dict[str, object]:
         """Return what `plan --json` prints."""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from wheelhouse.toml import Location, Rules
+    from wheelhouse.errors import Location
+    from wheelhouse.toml import Rules
 
 #: Tables of an override that change something.
 EFFECTS = ("skip", "system-packages", "build", "cibuildwheel", "repair", "test", "resources")

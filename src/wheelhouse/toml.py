@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 import pydantic
 import tomli
 
-from wheelhouse.errors import InvalidFileError, Problem
+from wheelhouse.errors import InvalidFileError, Location, Problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,8 +34,6 @@ class Strict(pydantic.BaseModel):
 
 
 Model = TypeVar("Model", bound=Strict)
-#: Where in a file: `("version", 0, "sha256")`.
-Location: TypeAlias = tuple[int | str, ...]
 #: A bare table in; what is wrong in it, and where, out. Must bear values of any type.
 Rules: TypeAlias = Callable[[Mapping[str, Any]], Iterator[tuple[Location, str]]]
 

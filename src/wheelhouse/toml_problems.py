@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-    from wheelhouse.toml import Location
+    from wheelhouse.errors import Location
 
 #: What a value must be, by pydantic's error type.
 _EXPECTED = {

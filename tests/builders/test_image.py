@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,20 +9,17 @@ from wheelhouse.builders.image import (
     Contents,
     Image,
     Images,
-    _install_error,
     _parse_contents,
     default_reference,
     option_name,
     python_folder,
 )
-from wheelhouse.errors import BuildError, MachineError
+from wheelhouse.errors import MachineError
 from wheelhouse.joblog import JobLog
 from wheelhouse.process import Processes
-from wheelhouse.recipe import SystemPackages
 from wheelhouse.target import BuildIdentifier, known_identifiers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 ID = "a" * 64
@@ -138,88 +134,3 @@ def test_parse_contents__manylinux() -> None:
     assert contents.pythons == ("/opt/python/cp39-cp39", "/opt/python/cp314-cp314t")
     assert contents.uv == "uv 0.9.9"
     assert contents.fetches_pythons
-
-
-@pytest.mark.parametrize(
-    ("installer", "family", "output"),
-    [
-        ("apt-get", "debian", "Reading package lists...\nE: Unable to locate package libfoo-dev"),
-        ("apt-get", "debian", "E: Package 'libfoo-dev' has no installation candidate"),
-        (
-            "apk",
-            "musllinux",
-            "ERROR: unable to select packages:\n  libfoo-dev (no such package):\n    required by: world",
-        ),
-        ("dnf", "manylinux", "No match for argument: libfoo-dev\nError: Unable to find a match: libfoo-dev"),
-        ("dnf", "manylinux", "No match for argument: \x1b[1mlibfoo-dev\x1b[0m\nError: Unable to find a match"),
-        ("microdnf", "manylinux", "error: No package matches 'libfoo-dev'"),
-        ("yum", "manylinux", "No package libfoo-dev available.\nError: Nothing to do"),
-    ],
-)
-def test_install_error__no_such_package(installer: str, family: str, output: str) -> None:
-    contents = Contents.model_validate({"os": "Some Linux", "installer": installer})
-
-    error = _install_error(output, contents, LOCAL)
-
-    assert isinstance(error, BuildError)
-    assert str(error) == f"system-packages.{family}: Some Linux has no package `libfoo-dev`"
-
-
-def test_install_error__no_network() -> None:
-    output = "Err:1 Temporary failure resolving 'mirror'\nE: Unable to locate package libfoo-dev"
-
-    error = _install_error(output, Contents(installer="apt-get"), LOCAL)
-
-    assert isinstance(error, MachineError)
-
-
-def test_with_packages__none_for_this_family(tmp_path: Path, log: JobLog) -> None:
-    there = images(tmp_path, "echo os=Debian; echo installer=apt-get")
-
-    same, versions = there.with_packages(LOCAL, SystemPackages(manylinux=("libpq-devel",)), log)
-
-    assert (same, versions) == (LOCAL, ())
-    assert "no system-packages.debian in the recipe" in log.path.read_text()
-
-
-@pytest.mark.container
-@pytest.mark.network
-@pytest.mark.slow
-def test_with_packages__made_once_for_all_who_ask(
-    engine: Engine, image_of: Callable[[str], str], tmp_path: Path, log: JobLog
-) -> None:
-    there = Images(engine, Processes(), tmp_path)
-    base = there.find(image_of("bookworm-x86_64"), "x86_64")
-    # Named as no one else names it, so that there is something to be made; `0`-padding is no part of the name.
-    packages = SystemPackages(debian=("libpopt-dev", "libpopt0"))
-    found: list[tuple[Image, object]] = []
-
-    def ask() -> None:
-        found.append(there.with_packages(base, packages, log))
-
-    threads = [threading.Thread(target=ask) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert len({image.digest for image, _ in found}) == 1
-    assert found[0][0].digest != base.digest
-    assert log.path.read_text().count("installing libpopt-dev libpopt0") <= 1
-    assert "libpopt-dev=" in str(found[0][1])
-
-
-@pytest.mark.container
-@pytest.mark.network
-@pytest.mark.slow
-def test_with_packages__does_not_exist(
-    engine: Engine, image_of: Callable[[str], str], tmp_path: Path, log: JobLog
-) -> None:
-    there = Images(engine, Processes(), tmp_path)
-    base = there.find(image_of("bookworm-x86_64"), "x86_64")
-
-    with pytest.raises(BuildError, match=r"system-packages\.debian: .* has no package `libnonsense-dev`"):
-        there.with_packages(base, SystemPackages(debian=("libnonsense-dev",)), log)
-
-    left = Processes().run([engine.name, "ps", "--all", "--format={{.Names}}"], env=engine.environment).output
-    assert "wheelhouse-" not in left

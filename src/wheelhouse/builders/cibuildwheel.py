@@ -27,6 +27,7 @@ from wheelhouse.builders.cibuildwheel_config import (
     requirements_list,
     wants_network,
 )
+from wheelhouse.builders.derived import DerivedImages
 from wheelhouse.builders.engine import OWNER_LABEL, Engine, engine_environment, find_engine, owner
 from wheelhouse.builders.image import Images, default_reference, option_name, python_folder
 from wheelhouse.builders.installed import Installation
@@ -126,7 +127,8 @@ class CibuildwheelBuilder:
         image = images.pull(self._image_or_raise(request.job), request.log)
         contents = images.contents(image)
         _require_python(request.job.target, image, contents)
-        full, packages = images.with_packages(image, request.job.system_packages, request.log)
+        derived = DerivedImages(images, engine, request.processes, self._cache)
+        full, packages = derived.having(image, request.job.system_packages, request.log)
         network = wants_network(request.job) or python_folder(request.job.target) not in contents.pythons
         inputs = _inputs(request.work, requirements_list(request.requirements))
         installed = None

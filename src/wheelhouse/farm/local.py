@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from wheelhouse.record import Cause, Record
+from wheelhouse.record import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from wheelhouse.plan import Plan, Planned
     from wheelhouse.process import Processes
+    from wheelhouse.record import Record
 
     #: Carries out one job, given the records of the jobs it depends on.
     Worker = Callable[[Planned, Sequence[Record]], Record]
@@ -154,16 +155,5 @@ def _settle(
 
 
 def _not_attempted(entry: Planned, failed: Record) -> Record:
-    job = entry.job
-    return Record(
-        job=job.id,
-        project=job.project,
-        version=str(job.version),
-        build_number=job.build_number,
-        target=str(job.target),
-        status="failed",
-        builder=entry.builder,
-        started=datetime.now(UTC),
-        seconds=0.0,
-        cause=Cause(kind="dependency", message=f"not attempted: {failed.job} failed"),
-    )
+    cause = Cause(kind="dependency", message=f"not attempted: {failed.job} failed")
+    return entry.failed(started=datetime.now(UTC), seconds=0.0).model_copy(update={"cause": cause})
