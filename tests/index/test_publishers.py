@@ -93,7 +93,7 @@ def test_other_issuer__goes_by_its_claims() -> None:
 
 
 def test_publisher__another_table__has_another_digest() -> None:
-    tables = [{"projects": ["a"]}, {"projects": ["a*"]}, {"projects": ["a"], "ref": "x"}]
+    tables: list[dict[str, Any]] = [{"projects": ["a"]}, {"projects": ["a*"]}, {"projects": ["a"], "ref": "x"}]
     every = [TrustedPublisher.model_validate({"issuer": "github", "repository": "a/b", **table}) for table in tables]
     assert len({Publisher.of(table).digest for table in every}) == 3
 
