@@ -63,6 +63,23 @@ def test_choose__requirements_file__is_read(index: FakeUpstream, tmp_path: Path)
     assert names(choice) == {SPAM_X86_64.filename}
 
 
+@pytest.mark.parametrize("option", ["--extra-index-url", "--index-url"])
+def test_choose__requirements_file_with_its_own_index__never_asks_there(
+    index: FakeUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    file = tmp_path / "requirements.txt"
+    with fake_upstream(**world()) as other:
+        file.write_text(f"{option} {other.url.replace('127.0.0.1', 'localhost')}\nacme-spam\n")
+        [choice] = ask(index, Asked(files=(file,)))
+
+    assert other.asked == []
+    if option == "--index-url":  # ours goes before it
+        assert names(choice) == {SPAM_AARCH64.filename}
+    else:
+        assert "no other index" in choice.problems[0]
+
+
 def test_choose__one_that_cannot_be__hides_no_other(index: FakeUpstream) -> None:
     [choice] = ask(index, Asked(requirements=("acme-eggs", "acme-nothing")))
     assert names(choice) == {EGGS.filename, SPAM_AARCH64.filename}

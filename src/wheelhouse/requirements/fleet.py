@@ -12,6 +12,7 @@ import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import urlsplit
 
 from wheelhouse.errors import RequirementsError, UsageError
 from wheelhouse.requirements.platforms import platform_of
@@ -30,6 +31,9 @@ _FAMILIES = {"glibc": "manylinux", "musl": "musllinux"}
 #: Settings of uv that say how to reach an index; all others would change what it answers.
 _KEPT = ("UV_CONCURRENT_", "UV_EXCLUDE_NEWER", "UV_HTTP_", "UV_REQUEST_TIMEOUT")
 _MESSAGE_LENGTH = 500
+#: A proxy that is none.
+_NOWHERE = "http://127.0.0.1:9"
+_ELSEWHERE = "no other index or address may be asked, as a requirements file can want it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +227,8 @@ class _Uv:
         )
         if completed.returncode != 0:
             text = " ".join(_lines(completed.output))
-            raise RequirementsError(text[:_MESSAGE_LENGTH] or "uv gave no reason")
+            why = f"{_ELSEWHERE}: " if "client error (Connect)" in text else ""
+            raise RequirementsError(why + text[:_MESSAGE_LENGTH] or "uv gave no reason")
         return _parse(result)
 
     def _environment(self) -> Mapping[str, str]:
@@ -232,10 +237,12 @@ class _Uv:
             for name, value in os.environ.items()
             if name.startswith(_KEPT) or not name.startswith(("UV_", "PIP_", "VIRTUAL_ENV", "CONDA_"))
         }
-        local = ",".join(filter(None, (kept.get("NO_PROXY") or kept.get("no_proxy"), "127.0.0.1,localhost")))
         # By environment: the address holds what keeps others on this machine out.
         ours = {"UV_DEFAULT_INDEX": self._index, "UV_CACHE_DIR": os.fspath(self._folder / "uv"), "UV_NO_CONFIG": "1"}
-        return {**kept, **ours, "NO_PROXY": local, "no_proxy": local}
+        # The index alone is asked: a requirements file could name others, which would hear of every private name.
+        host = urlsplit(self._index).hostname or ""
+        proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), _NOWHERE) | {"NO_PROXY": host}
+        return {**kept, **ours, **proxies, **{name.lower(): value for name, value in proxies.items()}}
 
 
 def _lines(output: str) -> Iterator[str]:
