@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -20,6 +21,7 @@ from uv import find_uv_bin
 
 from asgi import form
 from index_server import index_server, wheelhouse
+from proxies import DEPLOY
 from small_wheels import SmallWheel
 from wheelhouse.config import ServeSettings
 from wheelhouse.errors import CertificateError, UsageError
@@ -278,3 +280,36 @@ def test_tls__key_with_a_password__is_told(authority: trustme.CA, tmp_path: Path
 def test_listening__certificate_without_its_key__is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="tls-key is missing"):
         Listening.of(ServeSettings.model_validate({"tls-cert": "cert.pem"}), base=tmp_path)
+
+
+def test_systemd__is_told_of_the_start_and_of_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        with index_server(tmp_path / "index") as server:
+            assert manager.recv(100) == b"READY=1"
+            assert server.stop() == 0
+        assert manager.recv(100) == b"STOPPING=1"
+
+
+def test_check__settings_that_do_not_go_together__are_told(tmp_path: Path) -> None:
+    (tmp_path / "wheelhouse.toml").write_text('[serve]\ntls-cert = "cert.pem"\ntls-key = "key.pem"\n')
+    command = (sys.executable, "-m", "wheelhouse", "--registry", str(tmp_path), "serve", "--check")
+    failed = run(*command)
+    assert failed.returncode == CertificateError.exit_code
+    assert f"{tmp_path}/cert.pem: there is no such file" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    (tmp_path / "wheelhouse.toml").write_text("")
+    assert run(*command).returncode == 0
+
+
+def test_deploy__unit__is_one_that_systemd_reads(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("there is no systemd-analyze on this machine")
+    text = (DEPLOY / "wheelhouse.service").read_text()
+    unit = tmp_path / "wheelhouse.service"
+    unit.write_text(text.replace("/opt/wheelhouse/bin/wheelhouse", sys.executable))
+    verified = run(analyze, "verify", "--man=no", str(unit))
+    assert (verified.returncode, verified.stderr) == (0, "")

@@ -13,6 +13,7 @@ import signal
 import socket
 import ssl
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from urllib.parse import urlsplit
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from wheelhouse.config import ServeSettings
     from wheelhouse.index.answers import Receive, Scope, Send
 
+#: Where systemd listens, for a service of `Type=notify`.
+_NOTIFY = "NOTIFY_SOCKET"
 LOG = logging.getLogger("wheelhouse.index")
 _STOPPED_BY = 128
 """What shells add to the number of a signal that ended a program."""
@@ -182,13 +185,43 @@ async def _serve(app: Application, listening: Listening) -> int:
     loop.add_signal_handler(signal.SIGHUP, reload)
     serving = asyncio.create_task(server.serve())
     asked = asyncio.create_task(enough.wait())
+    telling = asyncio.create_task(_tell_when_ready(listening))
     await asyncio.wait({serving, asked}, return_when=asyncio.FIRST_COMPLETED)
+    telling.cancel()
+    _tell_systemd("STOPPING=1")
     server.stop()
     _, late = await asyncio.wait({serving}, timeout=listening.grace)
     if late:
         LOG.warning("requests were still in flight after %g seconds: they are cut", listening.grace)
         return 0
     return 0 if serving.exception() is None and enough.is_set() else 1
+
+
+async def _tell_when_ready(listening: Listening) -> None:
+    """Tell systemd once connections are taken: granian does not say when that is."""
+    if _NOTIFY not in os.environ:
+        return
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(listening.host, listening.host)  # noqa: S104 - named, not bound
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(host, listening.port)
+        except OSError:
+            await asyncio.sleep(0.02)
+        else:
+            writer.close()
+            break
+    _tell_systemd("READY=1")
+
+
+def _tell_systemd(state: str) -> None:
+    """Send a state to the service manager, where one has asked for it (sd_notify(3))."""
+    address = os.environ.get(_NOTIFY, "")
+    if not address.startswith(("/", "@")):
+        return
+    if address.startswith("@"):  # a name in the kernel, not on a disk
+        address = f"\0{address[1:]}"
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
+        manager.sendto(state.encode(), address)
 
 
 def _leave(status: int) -> NoReturn:
