@@ -47,6 +47,7 @@ Status = Literal["active", "archived", "quarantined", "deprecated"]
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _UNFIT = re.compile(r"[\x00-\x20\x7f/\\]")
 _LONGEST_NAME = 255
+_LONGEST_PROJECT = 200  # a store makes longer names of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,8 @@ class FileName:
     @classmethod
     def parse(cls, filename: str) -> FileName:
         """Parse a filename. Raises IndexRefusesError."""
+        if len(filename) > _LONGEST_NAME:
+            raise IndexRefusesError(f"{filename[:80]}… is too long for the name of a file")
         try:
             if filename.endswith(".whl"):
                 project, version, build, tags = parse_wheel_filename(filename)
@@ -83,6 +86,8 @@ class FileName:
 
 def parse_project(text: str) -> NormalizedName:
     """Return a project's normalised name (PEP 503) for any spelling of it. Raises IndexRefusesError."""
+    if len(text) > _LONGEST_PROJECT:
+        raise IndexRefusesError(f"{text[:80]}… is too long for the name of a project")
     try:
         return canonicalize_name(text, validate=True)
     except ValueError as error:

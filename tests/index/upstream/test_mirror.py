@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -211,5 +212,31 @@ def test_restart__within_freshness__asks_nothing(upstream: FakeUpstream, tmp_pat
             async with mirroring(tmp_path, upstream, clock=clock) as index:
                 assert await index.names("eggs") == [EGGS.filename]
         assert upstream.times("/simple/eggs/") == 1
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("length", [129, 300, 5000])
+def test_project__with_a_name_of_any_length__is_404(upstream: FakeUpstream, tmp_path: Path, length: int) -> None:
+    async def ask() -> None:
+        async with mirroring(tmp_path, upstream) as index:
+            assert (await index.get(f"/simple/{'a' * length}/")).status == 404
+
+    asyncio.run(ask())
+
+
+def test_root__lists_what_is_mirrored__but_nothing_a_rule_hides(upstream: FakeUpstream, tmp_path: Path) -> None:
+    wheel = SmallWheel(name="spam").write(tmp_path)
+
+    async def ask() -> None:
+        async with mirroring(tmp_path, upstream) as index:
+            await index.upload(wheel, "spam")
+            for project in ("eggs", "ham", "nothing"):
+                await index.get(f"/simple/{project}/")
+            listed = json.loads((await index.get("/simple/", accept=JSON)).body)["projects"]
+            assert [each["name"] for each in listed] == ["eggs", "ham", "spam"]
+        async with mirroring(tmp_path, upstream, rules=MirrorRules(deny=("ham",), policies={"e*": "private"})) as index:
+            listed = json.loads((await index.get("/simple/", accept=JSON)).body)["projects"]
+            assert [each["name"] for each in listed] == ["spam"]
 
     asyncio.run(ask())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import time
 from typing import TYPE_CHECKING
 
@@ -230,5 +231,17 @@ def test_redirect__where_it_may_not_lead_or_without_end__is_503(
         async with mirroring(tmp_path, upstream) as index:
             assert (await index.get(PAGE)).status == 503
         assert set(upstream.asked) == {PAGE}
+
+    asyncio.run(ask())
+
+
+def test_page__too_large__is_503_and_is_not_kept(upstream: FakeUpstream, tmp_path: Path) -> None:
+    upstream.pages["eggs"] = gzip.compress(b" " * (80 << 20), 1)  # 80 MB of a few hundred kB
+    upstream.headers["Content-Encoding"] = "gzip"
+
+    async def ask() -> None:
+        async with mirroring(tmp_path, upstream) as index:
+            assert (await index.get(PAGE)).status == 503
+            assert list(index.mirror.folder.projects()) == []
 
     asyncio.run(ask())

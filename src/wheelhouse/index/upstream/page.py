@@ -120,9 +120,7 @@ def html_to_json(html: bytes, *, project: NormalizedName, url: str) -> bytes:
         }
         for package in page.packages
     ]
-    if not any(
-        "sha256" in file["hashes"] for file in files
-    ):  # as on any other page of the web, such as one for logging in
+    if not any("sha256" in package.digests for package in page.packages):  # as on a page for logging in
         raise UpstreamUnavailableError(f"upstream's page of {project} has no file with a sha256")
     meta = {"api-version": page.repository_version or "1.0"}
     return orjson.dumps({"meta": meta, "name": project, "files": files})
