@@ -46,8 +46,8 @@ def run(server: IndexServer, token: str | None, *words: str) -> subprocess.Compl
     return subprocess.run(command, capture_output=True, text=True, check=False, env=clean)
 
 
-def published(server: IndexServer, project: str) -> bool:
-    words = ["pip", "install", "--no-config", "--no-cache", "--dry-run", "--target", "nowhere", project]
+def published(server: IndexServer, project: str, folder: Path) -> bool:
+    words = ["pip", "install", "--no-config", "--no-cache", "--dry-run", "--target", str(folder / "target"), project]
     index = ["--default-index", f"{server.url}/simple/"]
     return subprocess.run([find_uv_bin(), *words, *index], capture_output=True, check=False).returncode == 0
 
@@ -56,7 +56,7 @@ def test_publish__staged_and_tested__appears_at_once(server: IndexServer, token:
     wheels = [str(wheel.write(tmp_path)) for wheel in (SPAM, HAM)]
     staged = run(server, token, "publish", *wheels, "--stage", "release-1")
     assert (staged.returncode, "stage publish release-1" in staged.stderr) == (0, True), staged.stderr
-    assert not published(server, "spam")
+    assert not published(server, "spam", tmp_path)
 
     listed = json.loads(run(server, token, "stage", "list", "--json").stdout)
     assert [(one["stage"], len(one["files"])) for one in listed] == [("release-1", 2)]
@@ -69,11 +69,11 @@ def test_publish__staged_and_tested__appears_at_once(server: IndexServer, token:
         (SPAM.filename, "works"),
         (HAM.filename, "works"),
     }
-    assert not published(server, "spam")
+    assert not published(server, "spam", tmp_path)
 
     done = run(server, token, "stage", "publish", "release-1", "--json")
     assert sorted(json.loads(done.stdout)["published"]) == [HAM.filename, SPAM.filename]
-    assert published(server, "spam")
+    assert published(server, "spam", tmp_path)
 
 
 def test_publish__one_wheel_does_not_work__nothing_is_published(
@@ -83,13 +83,13 @@ def test_publish__one_wheel_does_not_work__nothing_is_published(
     wheels = [str(wheel.write(tmp_path)) for wheel in (BROKEN, good)]
     tried = run(server, token, "publish", *wheels, "--stage", "--test")
     assert (tried.returncode, "fails      eggs" in tried.stdout) == (9, True), tried.stderr
-    assert not published(server, "bacon")
+    assert not published(server, "bacon", tmp_path)
     name = json.loads(run(server, token, "stage", "list", "--json").stdout)[0]["stage"]
     assert run(server, token, "stage", "drop", name).returncode == 0
     assert run(server, token, "stage", "test", name).returncode == 16
 
     assert run(server, token, "publish", wheels[1], "--stage", "--test", "--json").returncode == 0
-    assert published(server, "bacon")
+    assert published(server, "bacon", tmp_path)
 
 
 def test_stage__without_a_token_or_a_server__is_told(server: IndexServer, token: str, tmp_path: Path) -> None:

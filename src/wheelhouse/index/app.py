@@ -21,6 +21,7 @@ from urllib.parse import parse_qs
 
 from wheelhouse.errors import IndexRefusesError, NotOnIndexError
 from wheelhouse.index.answers import PATHSEND, Reply, Sent
+from wheelhouse.index.attestations import Attestations, ready
 from wheelhouse.index.audit import AuditLog
 from wheelhouse.index.auth import Gate
 from wheelhouse.index.catalog import Catalog
@@ -30,6 +31,8 @@ from wheelhouse.index.model import FileName, parse_project
 from wheelhouse.index.negotiation import negotiate
 from wheelhouse.index.problems import NOT_FOUND, Problem, problem_of
 from wheelhouse.index.proxies import NO_PROXIES, Proxies
+from wheelhouse.index.publishers import Publisher
+from wheelhouse.index.render import Links
 from wheelhouse.index.repository import Repository
 from wheelhouse.index.routes import make_routes
 from wheelhouse.index.scopes import Action
@@ -80,9 +83,19 @@ def make_app(settings: Settings) -> IndexApp:
     mint = publishing.mint if publishing is not None else None
     return IndexApp(
         site=Site(
-            catalog=Catalog(store=store, mirror=Mirror.open(settings.mirror) if settings.mirror is not None else None),
+            catalog=Catalog(
+                store=store,
+                mirror=Mirror.open(settings.mirror) if settings.mirror is not None else None,
+                links=Links(public=settings.public),
+            ),
             gate=Gate(rules=settings.access, tokens=TokenFile(settings.tokens), mint=mint),
-            uploads=Uploads(repository=repository, limit=settings.max_upload, bounds=settings.bounds, outbox=outbox),
+            uploads=Uploads(
+                repository=repository,
+                limit=settings.max_upload,
+                bounds=settings.bounds,
+                attestations=_attestations(settings),
+                outbox=outbox,
+            ),
             audit=AuditLog(folder=settings.audit),
             records=settings.records,
             pending=outbox,
@@ -101,6 +114,12 @@ def _recorder(settings: Settings, outbox: Outbox | None) -> Recorder | None:
     from wheelhouse.index.auditdb import make_recorder  # noqa: PLC0415 - start-up time
 
     return make_recorder(outbox.spool, settings.audit_database)
+
+
+def _attestations(settings: Settings) -> Attestations:
+    tables = settings.trust.publishers if settings.trust is not None else ()
+    publishers = tuple(Publisher.of(table) for table in tables)
+    return ready(Attestations(policy=settings.attestations, publishers=publishers))
 
 
 def _publishing(settings: Settings) -> TrustedPublishing | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from wheelhouse.errors import UsageError
@@ -92,6 +92,7 @@ class Settings:
     audit_database: AuditDatabaseSettings | None = None
     """None: there is none. Needs a buffer."""
     bounds: Bounds = field(default_factory=Bounds)
+    attestations: Literal["verify", "accept", "refuse"] = "accept"
     trust: TrustSettings | None = None
     """None: there are no trusted publishers."""
     mirror: MirrorSetup | None = None
@@ -107,6 +108,7 @@ class Settings:
             store=serve.store if "://" in serve.store else str(folder),
             tokens=tokens_file(workspace, serve),
             audit=audit_folder(workspace),
+            attestations=serve.attestations,
             trust=_trust(workspace, serve) if serve.trusted_publishers else None,
             access=AccessRules(
                 anonymous_read=serve.anonymous_read == "everybody",

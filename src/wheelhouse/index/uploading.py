@@ -58,7 +58,7 @@ class Uploading:
 
         try:
             site.expect_known(asker, Action.UPLOAD)
-            outcome = await self.uploads.take(
+            taken = await self.uploads.take(
                 request.stream(), content_type=request.headers.get("content-type", ""), authorize=authorize
             )
         except ClientDisconnect:
@@ -66,14 +66,14 @@ class Uploading:
         except Exception as error:
             await site.note_failure(asker, deed, error)
             raise
-        file = outcome.file
-        same = isinstance(outcome, SameBytes)
+        file = taken.outcome.file
+        same = isinstance(taken.outcome, SameBytes)
         assert deed.project is not None  # noqa: S101 - authorize was asked
         site.catalog.forget(deed.project)
         await site.note(asker, replace(deed, sha256=file.sha256), AuditOutcome.SAME if same else AuditOutcome.DONE)
         said = "was here already, with the same bytes" if same else self.done
         LOG.info("%s %s", file.filename, said)
-        return PlainTextResponse(f"{file.filename} {said}\n")
+        return PlainTextResponse("".join(f"{line}\n" for line in (f"{file.filename} {said}", *taken.remarks)))
 
     async def _drain(self, request: Request) -> None:
         read = 0
