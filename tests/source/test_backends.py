@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,15 +21,53 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROJECT = '[project]\nname = "spam"\nversion = "1.0"\n'
+SETUP = "from setuptools import setup\nsetup({})\n"
+CARGO = {"Cargo.toml": '[package]\nname = "spam"\nversion = "1.0.0"\n'}
 
 
-def project(folder: Path, backend: str, requires: str, tool: str, files: Mapping[str, str]) -> Path:
-    folder.mkdir()
-    system = f'[build-system]\nrequires = ["{requires}"]\nbuild-backend = "{backend}"\n'
-    (folder / "pyproject.toml").write_text(f"{system}{PROJECT}{tool}")
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    return folder
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A project of one back end."""
+
+    backend: str
+    requires: str
+    tool: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> Path:
+        folder.mkdir()
+        system = f'[build-system]\nrequires = ["{self.requires}"]\nbuild-backend = "{self.backend}"\n'
+        (folder / "pyproject.toml").write_text(f"{system}{PROJECT}{self.tool}")
+        for name, text in self.files.items():
+            (folder / name).write_text(text)
+        return folder
+
+
+CASES = {
+    "meson": Case(backend="mesonpy", requires="meson-python", files={"meson.build": "project('spam', 'c')\n"}),
+    "scikit-build": Case(backend="scikit_build_core.build", requires="scikit-build-core"),
+    "scikit-build, set": Case(
+        backend="scikit_build_core.build",
+        requires="scikit-build-core",
+        tool='[tool.scikit-build]\ncmake.version = ">=3.20"\nninja.version = ">=1.10"\nbuild.requires = ["ham>=2"]\n',
+    ),
+    "hatch": Case(
+        backend="hatchling.build",
+        requires="hatchling",
+        tool='[tool.hatch.build]\ndependencies = ["one"]\n[tool.hatch.build.targets.wheel]\ndependencies = ["two>1"]\n',
+        files={"spam.py": ""},
+    ),
+    "setuptools": Case(backend="setuptools.build_meta", requires="setuptools", files={"setup.py": SETUP.format("")}),
+    "setuptools, setup_requires": Case(
+        backend="setuptools.build_meta",
+        requires="setuptools",
+        files={"setup.py": SETUP.format("setup_requires=['cffi>=1', 'six']")},
+    ),
+    "maturin": Case(backend="maturin", requires="maturin", files=CARGO),
+    "maturin, cffi": Case(
+        backend="maturin", requires="maturin", tool='[tool.maturin]\nbindings = "cffi"\n', files=CARGO
+    ),
+}
 
 
 def asked_of_us(root: Path) -> set[tuple[str, str]]:
@@ -58,64 +97,15 @@ def asked_of_the_back_end(
     shell.mkdir()
     (shell / "sh").symlink_to(shutil.which("sh") or "/bin/sh")
     monkeypatch.setenv("PATH", os.fspath(shell))
-    return comparable(sorted(ProjectBuilder(root, python).get_requires_for_build("wheel")))
+    return comparable(sorted(ProjectBuilder(root, os.fspath(python)).get_requires_for_build("wheel")))
 
 
 @pytest.mark.network
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("backend", "requires", "tool", "files"),
-    [
-        ("mesonpy", "meson-python", "", {"meson.build": "project('spam', 'c')\n"}),
-        ("scikit_build_core.build", "scikit-build-core", "", {}),
-        (
-            "scikit_build_core.build",
-            "scikit-build-core",
-            '[tool.scikit-build]\ncmake.version = ">=3.20"\nninja.version = ">=1.10"\nbuild.requires = ["ham>=2"]\n',
-            {},
-        ),
-        (
-            "hatchling.build",
-            "hatchling",
-            '[tool.hatch.build]\ndependencies = ["one"]\n[tool.hatch.build.targets.wheel]\ndependencies = ["two>1"]\n',
-            {"spam.py": ""},
-        ),
-        ("setuptools.build_meta", "setuptools", "", {"setup.py": "from setuptools import setup\nsetup()\n"}),
-        (
-            "setuptools.build_meta",
-            "setuptools",
-            "",
-            {"setup.py": "from setuptools import setup\nsetup(setup_requires=['cffi>=1', 'six'])\n"},
-        ),
-        ("maturin", "maturin", "", {"Cargo.toml": '[package]\nname = "spam"\nversion = "1.0.0"\n'}),
-        (
-            "maturin",
-            "maturin",
-            '[tool.maturin]\nbindings = "cffi"\n',
-            {"Cargo.toml": '[package]\nname = "spam"\nversion = "1.0.0"\n'},
-        ),
-    ],
-    ids=[
-        "meson",
-        "scikit-build",
-        "scikit-build-set",
-        "hatch",
-        "setuptools",
-        "setup-requires",
-        "maturin",
-        "maturin-cffi",
-    ],
-)
-def test_asked_for__is_what_the_back_end_says(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    backend: str,
-    requires: str,
-    tool: str,
-    files: Mapping[str, str],
-) -> None:
-    root = project(tmp_path / "project", backend, requires, tool, files)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_asked_for__is_what_the_back_end_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
+    root = case.write(tmp_path / "project")
 
-    expected = asked_of_the_back_end(root, tmp_path / "env", requires, monkeypatch)
+    expected = asked_of_the_back_end(root, tmp_path / "env", case.requires, monkeypatch)
 
     assert asked_of_us(root) == expected
