@@ -158,3 +158,36 @@ def test_fsck__damage__is_told(spool: Spool, capsys: pytest.CaptureFixture[str])
     out, err = capsys.readouterr()
     assert [one["id"] for one in json.loads(out)["damaged"]] == [item.id]
     assert "damaged: spam.whl (item 1)" in err
+
+
+def test_spool__of_the_server__is_listed_shown_retried_and_dropped(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Spool(workspace / ".wheelhouse/index-spool") as spool:
+        for name in ("spam", "eggs"):
+            item = spool.accept(io.BytesIO(name.encode()), target="store", name=name, order_key=name, verdict="down")
+        leased = spool.lease()
+        assert leased is not None
+        spool.set_aside(leased, "409 taken")
+
+    assert run(["spool", "list", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(one["item"], one["target"], one["state"]) for one in told["items"]] == [
+        ("index:1", "store", "set-aside"),
+        ("index:2", "store", "waiting"),
+    ]
+    assert (told["stats"], told["index"]["waiting"]) == (None, 1)
+    assert run(["spool", "list"]) == run(["spool", "show", "index:1"]) == run(["spool", "fsck"]) == 0
+    assert "409 taken" in capsys.readouterr().out
+
+    assert run(["spool", "retry", "index:1"]) == 0
+    assert "2 in the spool of `wheelhouse serve`" in capsys.readouterr().err.replace("\n", " ")
+    assert run(["spool", "drop", "index:2"]) == 0
+    with Spool(workspace / ".wheelhouse/index-spool") as spool:
+        assert [(one.id, str(one.state)) for one in spool.items()] == [(leased.id, "waiting")]
+    assert item.name == "eggs"
+
+
+@pytest.mark.parametrize("wrong", ["index:", "x", "index:x", "-1"])
+def test_spool__what_is_no_item__is_refused(wrong: str) -> None:
+    assert run(["spool", "show", "--", wrong]) == 2

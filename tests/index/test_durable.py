@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from packaging.utils import canonicalize_name
 from arrivals import sha256
 from asgi import Client, form
 from buckets import bucket_environment, bucket_server
+from index_server import index_server, wheelhouse
 from small_wheels import SmallWheel
 from wheelhouse.index.app import make_app
 from wheelhouse.index.auth import AccessRules
@@ -178,10 +180,10 @@ def test_restart__with_things_pending__they_are_served_and_replayed(setting: Set
     assert setting.stored() == [old[0], newer[0]]
 
 
-def test_replay__hundreds_of_one_project__within_seconds_in_order(setting: Setting) -> None:
+def test_replay__many_of_one_project__within_seconds_in_order(setting: Setting) -> None:
     client = setting.server()
     setting.go_down()
-    files = [wheel(setting, f"1.{number}") for number in range(120)]
+    files = [wheel(setting, f"1.{number}") for number in range(50)]
     assert {upload(client, *file).status for file in files} == {200}
 
     setting.come_back()
@@ -236,3 +238,23 @@ def test_spool__full__is_503_and_nothing_is_accepted(setting: Setting) -> None:
     got = upload(client, *wheel(setting))
     assert (got.status, got.headers["retry-after"]) == (503, "60")
     assert waiting(client) == 0
+
+
+@pytest.mark.slow
+def test_server__killed_with_things_pending__the_next_one_has_them(setting: Setting) -> None:
+    files = [wheel(setting, f"1.{number}") for number in range(4)]
+    options = ("--store", "s3://wheels/index", "--no-mirror")
+    with index_server(setting.folder / "registry", *options) as server:
+        token = wheelhouse(server.registry, "token", "create", "ci", "--scope", "upload:*")
+        setting.go_down()
+        for name, _ in files:
+            command = ["uv", "publish", "--publish-url", f"{server.url}/legacy/", "--token", token]
+            done = subprocess.run(
+                [*command, setting.folder / "made" / name], capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+        server.process.kill()
+
+    setting.come_back()
+    with index_server(setting.folder / "registry", *options):
+        eventually(lambda: setting.stored() == [name for name, _ in files])

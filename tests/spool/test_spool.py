@@ -6,6 +6,7 @@ import io
 import os
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from wheelhouse.spool import Backoff, Item, Spool, State, fsck
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 INDEX, OTHER = "https://index.example/legacy/", "https://other.example/legacy/"
 
@@ -433,3 +433,52 @@ def test_backoff__jitter__lies_between_half_and_all() -> None:
 
 def test_backoff__many_failures__is_capped() -> None:
     assert Backoff(chance=lambda: 1.0).seconds(100_000) == 300
+
+
+def test_lease_behind__items_of_one_key__in_order_and_all_done_at_once(spool: Spool) -> None:
+    for data in (b"1", b"2", b"3", b"4"):
+        accept(spool, data)
+    accept(spool, b"other", project="eggs")
+    first = spool.lease(target=INDEX)
+    assert first is not None
+
+    behind = spool.lease_behind(first, most=2)
+    assert [item.name for item in behind] == ["2", "3"]
+    second = spool.lease(target=INDEX)
+    assert second is not None
+    assert second.name == "other"
+    assert spool.lease(target=INDEX) is None
+
+    spool.done(first, *behind)
+    assert [item.name for item in spool.items(order_key="spam")] == ["4"]
+    assert not any(item.path.exists() for item in (first, *behind))
+
+
+def test_items__of_a_target__and_their_count(spool: Spool) -> None:
+    accept(spool, b"1")
+    accept(spool, b"2", target=OTHER)
+    assert [item.name for item in spool.items(target=OTHER)] == ["2"]
+    assert (spool.count(INDEX), spool.count("nowhere")) == (1, 0)
+
+
+def test_changes__by_another__are_told_and_our_own_are_not(spool: Spool, tmp_path: Path, clock: Clock) -> None:
+    before = spool.journal.changes()
+    accept(spool, b"ours")
+    assert spool.journal.changes() == before
+    with open_spool(tmp_path, clock) as other:
+        accept(other, b"theirs")
+    assert spool.journal.changes() != before
+
+
+def test_scratch__left_by_a_process_that_is_no_more__is_removed(spool: Spool, tmp_path: Path, clock: Clock) -> None:
+    with spool.scratch() as file:
+        file.write(b"bytes")
+        file.flush()
+        item = spool.accept(Path(file.name), target=INDEX, name="x", order_key="x")
+    assert item.path.read_bytes() == b"bytes"
+    incoming = tmp_path / "spool" / "incoming"
+    assert not list(incoming.iterdir())
+    (incoming / "gone-1").write_bytes(b"half")
+    (tmp_path / "spool" / "owners" / "gone.owner").touch()
+    open_spool(tmp_path, clock).close()
+    assert not list(incoming.iterdir())
