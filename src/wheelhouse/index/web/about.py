@@ -151,7 +151,9 @@ class _Fitting(HTMLParser):
         self.pieces.append(f"<{_renamed(tag)}{words}>")
 
     def handle_endtag(self, tag: str) -> None:
-        if tag not in _DROPPED and tag not in _VOID:
+        if tag == "a" and self.pieces and self.pieces[-1].startswith("<a"):
+            self.pieces.pop()  # nothing in it to see or to hear: an anchor, or a picture without words
+        elif tag not in _DROPPED and tag not in _VOID:
             self.pieces.append(f"</{_renamed(tag)}>")
 
     def handle_data(self, data: str) -> None:
@@ -167,4 +169,4 @@ def _keeps(name: str, value: str) -> bool:
         return value.startswith(_OWN_IDS)
     if name == "href":
         return value.startswith(tuple(f"#{own}" for own in _OWN_IDS)) or value.partition(":")[0].lower() in _SCHEMES
-    return name != "rel"
+    return name not in {"rel", "lang"}  # `lang` of code is no language that people speak
