@@ -16,7 +16,7 @@ PYTHONS = nox.project.python_versions(PROJECT)
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check formatting, rules and types."""
-    session.install("-e", ".[zig,index]", *nox.project.dependency_groups(PROJECT, "lint", "test"))
+    session.install("-e", ".[zig,index,attestations]", *nox.project.dependency_groups(PROJECT, "lint", "test"))
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
@@ -25,7 +25,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Test the built wheel, as a user installs it. What this machine cannot run is skipped with its reason."""
-    session.install(".[zig,index]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.install(".[zig,index,attestations]", *nox.project.dependency_groups(PROJECT, "test"))
     workers = os.environ.get("WHEELHOUSE_TEST_WORKERS", "auto")
     arguments = session.posargs or ["-n", workers, "--dist", "worksteal"]
     session.run("pytest", *arguments)
@@ -34,14 +34,14 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def matrix(session: nox.Session) -> None:
     """Run the quick tests on every Python that we support."""
-    session.install(".[zig,index]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.install(".[zig,index,attestations]", *nox.project.dependency_groups(PROJECT, "test"))
     session.run("pytest", "-m", "not slow and not container", *session.posargs)
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Measure what the tests reach; fails under the floor in pyproject.toml."""
-    session.install("-e", ".[zig,index]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.install("-e", ".[zig,index,attestations]", *nox.project.dependency_groups(PROJECT, "test"))
     session.run("pytest", "--cov", "--cov-report=term-missing:skip-covered", *session.posargs)
 
 

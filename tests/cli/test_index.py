@@ -7,6 +7,8 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from arrivals import WHEEL, an_arrival, sha256
+from index_server import index_server, wheelhouse
+from small_wheels import SmallWheel
 from wheelhouse.cli import run
 from wheelhouse.index.folder import FolderStore
 from wheelhouse.index.repository import Repository
@@ -61,6 +63,40 @@ def test_yank__and_back_and_delete__change_the_index(
     assert events[0]["reason"] == "broken"
 
 
+def test_change__release_status_policy__change_the_index(repository: Repository) -> None:
+    assert run(["index", "yank", "Spam==1.0.0"]) == 0
+    assert repository.project(SPAM).files[0].yanked is True
+    assert run(["index", "status", "Spam", "archived", "--reason", "done"]) == 0
+    assert run(["index", "policy", "Spam", "overlay"]) == 0
+    found = repository.project(SPAM)
+    assert (found.status, found.status_reason, found.policy) == ("archived", "done", "overlay")
+    assert run(["index", "delete", "spam==2.0"]) == 16
+    assert run(["index", "delete", "spam==two"]) == 2
+    assert run(["index", "--store", "x", "delete", "spam==1", "--url", "http://127.0.0.1:9/"]) == 2
+    assert run(["index", "delete", "spam==1", "--url", "http://127.0.0.1:9/"]) == 21
+
+
+def test_change__on_a_server__is_done_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with index_server(tmp_path / "there", "--no-mirror") as server:
+        wheel = SmallWheel().write(tmp_path)
+        scopes = [word for action in ("upload", "yank", "delete", "admin") for word in ("--scope", f"{action}:*")]
+        monkeypatch.setenv("WHEELHOUSE_TOKEN", wheelhouse(server.registry, "token", "create", "keeper", *scopes))
+        monkeypatch.chdir(tmp_path)
+        assert run(["publish", str(wheel), "--index-url", f"{server.url}/legacy/", "--stage", "one"]) == 0
+        assert run(["stage", "publish", "one", "--url", server.url]) == 0
+        for words in (
+            ["yank", wheel.name, "--reason", "broken"],
+            ["unyank", "spam==1.0"],
+            ["status", "spam", "deprecated"],
+            ["policy", "spam", "overlay"],
+            ["delete", "spam==1.0"],
+        ):
+            assert run(["index", *words, "--url", server.url]) == 0
+        assert run(["index", "delete", wheel.name, "--url", server.url]) == 16
+        monkeypatch.setenv("WHEELHOUSE_TOKEN", "wrong")
+        assert run(["index", "delete", wheel.name, "--url", server.url]) == 29
+
+
 def test_yank__no_filename_of_a_wheel__is_refused(repository: Repository) -> None:
     assert run(["index", "yank", "spam"]) == 14
 
@@ -83,7 +119,7 @@ def test_verify__sound_and_damaged__tell_by_exit_code(
 def test_gc__young_orphans__stay(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
     repository.delete(SPAM, WHEEL)
     assert run(["index", "gc", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"blobs": 0, "bytes": 0, "leftovers": 0}
+    assert json.loads(capsys.readouterr().out) == {"blobs": 0, "bytes": 0, "leftovers": 0, "expired": 0}
 
 
 def test_export__again__writes_nothing(

@@ -24,6 +24,7 @@ TEXTS = (
     "mongodb://db/audited",
     "true",
     "all",
+    "refuse",
     '["10.0.0.0/8"]',
 )
 

@@ -12,9 +12,10 @@ from wheelhouse.cli.session import pass_session
 from wheelhouse.errors import UsageError
 
 if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
+
     from wheelhouse.cli.session import Session
     from wheelhouse.index.audit import AuditEvent
-    from wheelhouse.index.model import FileName
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
@@ -42,7 +43,14 @@ def audit(session: Session, /, *, project: str | None, since: str | None, as_jso
         click.echo(event.model_dump_json(exclude_defaults=True) if as_json else _line(event))
 
 
-def note(session: Session, action: str, *, file: FileName | None = None, reason: str | None = None) -> None:
+def note(
+    session: Session,
+    action: str,
+    *,
+    project: NormalizedName | None = None,
+    filename: str | None = None,
+    reason: str | None = None,
+) -> None:
     """Write down that whoever may write in the workspace has done something."""
     from wheelhouse.index.audit import AuditAction, AuditEvent, AuditLog, AuditOutcome  # noqa: PLC0415 - start-up time
     from wheelhouse.index.settings import audit_folder  # noqa: PLC0415 - likewise
@@ -51,8 +59,8 @@ def note(session: Session, action: str, *, file: FileName | None = None, reason:
         time=datetime.now(UTC),
         action=AuditAction(action),
         outcome=AuditOutcome.DONE,
-        project=file.project if file is not None else None,
-        filename=file.filename if file is not None else None,
+        project=project,
+        filename=filename,
         who="command-line",
         reason=reason or "",
     )

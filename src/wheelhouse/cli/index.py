@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wheelhouse.cli.audit import audit, note
+from wheelhouse.cli.audit import audit
+from wheelhouse.cli.index_change import delete, policy, status, unyank, yank
 from wheelhouse.cli.index_config import config
+from wheelhouse.cli.index_store import PLACE, open_repository
 from wheelhouse.cli.session import pass_session
-from wheelhouse.errors import StoreDamagedError, UsageError
+from wheelhouse.errors import StoreDamagedError
 
 if TYPE_CHECKING:
     from wheelhouse.cli.session import Session
-    from wheelhouse.index.model import FileName
-    from wheelhouse.index.repository import Repository
 
-_PLACE = "wheelhouse.index.place"
-_filenames = click.argument("filenames", metavar="FILENAME...", nargs=-1, required=True)
 _as_json = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 
 
@@ -33,26 +31,11 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @click.pass_context
 def index(ctx: click.Context, /, *, store: str | None) -> None:
     """Look after the files that `wheelhouse serve` serves: list, yank, delete, verify, export."""
-    ctx.meta[_PLACE] = store
+    ctx.meta[PLACE] = store
 
 
-index.add_command(config)
-index.add_command(audit)
-
-
-def _repository(session: Session) -> Repository:
-    from wheelhouse.index.repository import Repository  # noqa: PLC0415 - start-up time
-    from wheelhouse.index.settings import Settings  # noqa: PLC0415 - likewise
-    from wheelhouse.index.store import open_store  # noqa: PLC0415 - likewise
-
-    chosen = session.workspace.config.serve
-    place = click.get_current_context().meta[_PLACE]
-    if place is not None:
-        chosen = chosen.model_copy(update={"store": place if "://" in place else str(Path(place).absolute())})
-    address = Settings.of(session.workspace, chosen).store
-    if "://" not in address and not Path(address).is_dir():
-        raise UsageError(f"there is no index in {address}", hint="`wheelhouse serve` makes one; --store names another")
-    return Repository(store=open_store(address))
+for _command in (config, audit, yank, unyank, delete, status, policy):
+    index.add_command(_command)
 
 
 @index.command(name="list")
@@ -63,7 +46,7 @@ def list_(session: Session, /, *, project: str | None, as_json: bool) -> None:
     """List the projects of the index, or the files of one."""
     from wheelhouse.index.model import parse_project  # noqa: PLC0415 - start-up time
 
-    repository = _repository(session)
+    repository = open_repository(session)
     if project is None:
         names = repository.projects()
         if as_json:
@@ -81,40 +64,6 @@ def list_(session: Session, /, *, project: str | None, as_json: bool) -> None:
 
 
 @index.command()
-@_filenames
-@click.option("--reason", help="Shown by pip to whoever has pinned the version.")
-@pass_session
-def yank(session: Session, /, *, filenames: tuple[str, ...], reason: str | None) -> None:
-    """Mark files as yanked: installed only where exactly their version is asked for (PEP 592)."""
-    repository, names = _repository(session), _parsed(filenames)
-    for name in names:
-        repository.yank(name.project, name.filename, reason)
-        note(session, "yank", file=name, reason=reason)
-
-
-@index.command()
-@_filenames
-@pass_session
-def unyank(session: Session, /, *, filenames: tuple[str, ...]) -> None:
-    """Take a yank back."""
-    repository, names = _repository(session), _parsed(filenames)
-    for name in names:
-        repository.unyank(name.project, name.filename)
-        note(session, "unyank", file=name)
-
-
-@index.command()
-@_filenames
-@pass_session
-def delete(session: Session, /, *, filenames: tuple[str, ...]) -> None:
-    """Take files off the index. Their names are never given to other bytes; `gc` makes room later."""
-    repository, names = _repository(session), _parsed(filenames)
-    for name in names:
-        repository.delete(name.project, name.filename)
-        note(session, "delete", file=name)
-
-
-@index.command()
 @_as_json
 @pass_session
 def verify(session: Session, /, *, as_json: bool) -> None:
@@ -122,16 +71,24 @@ def verify(session: Session, /, *, as_json: bool) -> None:
     from wheelhouse.index.verify import verify as verify_store  # noqa: PLC0415 - start-up time
 
     accounts = []
-    for account in verify_store(_repository(session).store):
+    for account in verify_store(open_repository(session).store):
         accounts.append(account)
         if not as_json:
             for damage in account.damages:
-                click.echo(f"{damage.project}: {damage.filename or 'manifest'}: {damage.message}")
+                where = f"stage {account.stage}: " if account.stage else ""
+                click.echo(f"{where}{damage.project}: {damage.filename or 'manifest'}: {damage.message}")
     damages = [damage for account in accounts for damage in account.damages]
     files, size = sum(account.files for account in accounts), sum(account.size for account in accounts)
     if as_json:
         told = [
-            {"project": damage.project, "filename": damage.filename, "message": damage.message} for damage in damages
+            {
+                "stage": account.stage,
+                "project": damage.project,
+                "filename": damage.filename,
+                "message": damage.message,
+            }
+            for account in accounts
+            for damage in account.damages
         ]
         session.json({"projects": len(accounts), "files": files, "bytes": size, "damages": told})
     session.talk.print(f"{len(accounts)} projects, {files} files, {size:,} bytes read", markup=False)
@@ -156,17 +113,24 @@ def verify(session: Session, /, *, as_json: bool) -> None:
 @_as_json
 @pass_session
 def gc(session: Session, /, *, dry_run: bool, hours: int, as_json: bool) -> None:
-    """Remove bytes that no project names any more, and what crashes left behind."""
+    """Remove bytes that no project names any more, stages whose time is over, and what crashes left behind."""
     from wheelhouse.index.verify import collect_garbage  # noqa: PLC0415 - start-up time
 
     garbage = collect_garbage(
-        _repository(session).store, now=datetime.now(tz=UTC), grace=timedelta(hours=hours), dry_run=dry_run
+        open_repository(session).store,
+        now=datetime.now(tz=UTC),
+        grace=timedelta(hours=hours),
+        stage_life=timedelta(days=session.workspace.config.serve.stage_days),
+        dry_run=dry_run,
     )
     if as_json:
-        session.json({"blobs": garbage.blobs, "bytes": garbage.size, "leftovers": garbage.leftovers})
+        told = {"blobs": garbage.blobs, "bytes": garbage.size, "leftovers": garbage.leftovers}
+        session.json({**told, "expired": garbage.expired})
     verb = "would be removed" if dry_run else "removed"
     session.talk.print(
-        f"{garbage.blobs} orphans of {garbage.size:,} bytes and {garbage.leftovers} leftovers {verb}", markup=False
+        f"{garbage.blobs} orphans of {garbage.size:,} bytes, {garbage.leftovers} leftovers and {garbage.expired} files"
+        f" staged too long ago {verb}",
+        markup=False,
     )
 
 
@@ -179,14 +143,8 @@ def export(session: Session, /, *, folder: Path, public: str | None) -> None:
     from wheelhouse.index.export import export as export_store  # noqa: PLC0415 - start-up time
     from wheelhouse.index.render import Links  # noqa: PLC0415 - likewise
 
-    done = export_store(_repository(session).store, folder.absolute(), links=Links(public=public))
+    done = export_store(open_repository(session).store, folder.absolute(), links=Links(public=public))
     session.talk.print(
         f"{done.projects} projects, {done.files} files in {folder}: {done.written} written, {done.removed} removed",
         markup=False,
     )
-
-
-def _parsed(filenames: tuple[str, ...]) -> list[FileName]:
-    from wheelhouse.index.model import FileName  # noqa: PLC0415 - start-up time
-
-    return [FileName.parse(filename) for filename in filenames]
