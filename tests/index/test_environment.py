@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -31,7 +31,8 @@ TEXTS = (
 
 def fitting(key: str) -> tuple[str, Any]:
     """Return a text that a key takes and that changes it, and its value then."""
-    for text in TEXTS:
+    choices = get_args(ServeSettings.model_fields[key].annotation)
+    for text in (*(choice for choice in choices if isinstance(choice, str)), *TEXTS):
         try:
             value = getattr(with_variables(DEFAULT, {variable(key): text}), key)
         except UsageError:
