@@ -117,7 +117,7 @@ def size(number: int) -> str:
     value = float(number)
     for unit in ("B", "kB", "MB", "GB"):
         if value < _KILO:
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"  # noqa: PLR2004
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"  # noqa: PLR2004 - digits
         value /= _KILO
     return f"{value:,.1f} TB"
 
