@@ -65,6 +65,8 @@ _wanted_form = lru_cache(maxsize=512)(negotiate)
 _METHODS = {"GET", "HEAD"}
 _SIMPLE, _FILES = "/simple", "/files/"
 _FILE_PARTS = 3
+#: Bytes of pages that are remembered. Public projects have thousands of files, and some twenty go into one install.
+_MEMORY, _MEMORY_OF_MIRROR = 64 << 20, 192 << 20
 _NOT_ACCEPTABLE = Problem(
     status=406,
     text="a page is to be had as application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html or text/html",
@@ -81,12 +83,14 @@ def make_app(settings: Settings) -> IndexApp:
         store, outbox, repository = durable.reading, durable.outbox, durable.outbox.repository
     publishing = _publishing(settings)
     mint = publishing.mint if publishing is not None else None
+    links = Links(public=settings.public)
     return IndexApp(
         site=Site(
             catalog=Catalog(
                 store=store,
-                mirror=Mirror.open(settings.mirror) if settings.mirror is not None else None,
-                links=Links(public=settings.public),
+                mirror=Mirror.open(settings.mirror, links=links) if settings.mirror is not None else None,
+                most_bytes=_MEMORY if settings.mirror is None else _MEMORY_OF_MIRROR,
+                links=links,
             ),
             gate=Gate(rules=settings.access, tokens=TokenFile(settings.tokens), mint=mint),
             uploads=Uploads(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MEBIBYTE = 2**20
 #: Bytes in memory, about, of what is known of an upstream's file.
-_ORIGIN = 1500
+_ORIGIN = 1200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from wheelhouse.index.render import Links
     from wheelhouse.index.upstream.page import Origin, UpstreamFile, UpstreamPage
 
+#: One for all: a set for each file would take as much room as the file.
+_FIELDS = set(File.model_fields)
 _UNSAID = datetime(1970, 1, 1, tzinfo=UTC)
 #: Promises about a file that are kept only by what is served here, or not at all (PEP 503: a signature beside it).
 _NOT_PASSED_ON = {"gpg-sig", "core-metadata", "dist-info-metadata"}
@@ -123,6 +125,7 @@ def _file(file: UpstreamFile, origin: Origin) -> File:
     said, hashes = file.said, file.said["hashes"]
     requires_python, yanked = said.get("requires-python"), said.get("yanked")
     return File.model_construct(
+        _fields_set=_FIELDS,
         filename=origin.filename,
         version=str(file.name.version),
         sha256=origin.sha256,
