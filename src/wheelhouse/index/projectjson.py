@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from packaging.metadata import parse_email
 from packaging.version import Version
 
 from wheelhouse.index.render import file_path
@@ -27,6 +26,8 @@ def newest(manifest: Manifest) -> File | None:
 
 def project_json(manifest: Manifest, metadata: bytes | None, *, root: str) -> bytes:
     """Render a project; `root` is the address of the index, with no slash at its end."""
+    from packaging.metadata import parse_email  # noqa: PLC0415 - a server starts without
+
     chosen = newest(manifest)
     raw = parse_email(metadata)[0] if metadata is not None else {}
     releases: dict[str, list[dict[str, Any]]] = {version: [] for version in manifest.versions}

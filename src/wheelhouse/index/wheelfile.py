@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from installer.records import InvalidRecordEntry, RecordEntry, parse_record_file
-from packaging.metadata import InvalidMetadata, Metadata, parse_email
 from packaging.tags import parse_tag
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -114,6 +112,8 @@ def read_metadata(path: Path, name: FileName, *, bounds: Bounds) -> bytes:
 
 def describe(data: bytes, *, project: NormalizedName, version: Version, where: str) -> Described:
     """Parse core metadata and hold them against name and version. Raises IndexRefusesError."""
+    from packaging.metadata import InvalidMetadata, Metadata, parse_email  # noqa: PLC0415 - a server starts without
+
     try:
         metadata = Metadata.from_raw(parse_email(data)[0], validate=False)
         said = (canonicalize_name(metadata.name), metadata.version)
@@ -204,6 +204,8 @@ def _tags(wheel: bytes) -> frozenset[Tag]:
 
 
 def _record_problems(archive: zipfile.ZipFile, record: bytes, folder: str) -> Iterator[str]:
+    from installer.records import InvalidRecordEntry, RecordEntry, parse_record_file  # noqa: PLC0415 - likewise
+
     exempt = {f"{folder}/{name}" for name in _SIGNATURES}
     try:
         rows = [
