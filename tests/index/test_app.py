@@ -164,7 +164,6 @@ def test_page__after_another_server_wrote__is_the_new_one(tmp_path: Path, client
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/nothing",
         "/simple/unknown/",
         "/simple/my-spam/more/",
