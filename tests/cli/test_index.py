@@ -77,7 +77,7 @@ def test_change__release_status_policy__change_the_index(repository: Repository)
 
 
 def test_change__on_a_server__is_done_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with index_server(tmp_path / "there", "--no-mirror") as server:
+    with index_server(tmp_path / "there") as server:
         wheel = SmallWheel().write(tmp_path)
         scopes = [word for action in ("upload", "yank", "delete", "admin") for word in ("--scope", f"{action}:*")]
         monkeypatch.setenv("WHEELHOUSE_TOKEN", wheelhouse(server.registry, "token", "create", "keeper", *scopes))

@@ -27,7 +27,7 @@ BROKEN = SmallWheel(name="eggs", files={"eggs/__init__.py": "import not_there\n"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IndexServer]:
-    with index_server(tmp_path_factory.mktemp("index"), "--no-mirror") as running:
+    with index_server(tmp_path_factory.mktemp("index")) as running:
         yield running
 
 
@@ -53,8 +53,9 @@ def published(server: IndexServer, project: str, folder: Path) -> bool:
 
 
 def test_publish__staged_and_tested__appears_at_once(server: IndexServer, token: str, tmp_path: Path) -> None:
-    wheels = [str(wheel.write(tmp_path)) for wheel in (SPAM, HAM)]
-    staged = run(server, token, "publish", *wheels, "--stage", "release-1")
+    staged = run(server, token, "publish", str(SPAM.write(tmp_path)), "--stage", "release-1")
+    to_stage = ["--publish-url", f"{server.url}/_/stages/release-1/legacy/", "--token", token]
+    subprocess.run([find_uv_bin(), "publish", *to_stage, HAM.write(tmp_path)], check=True, capture_output=True)
     assert (staged.returncode, "stage publish release-1" in staged.stderr) == (0, True), staged.stderr
     assert not published(server, "spam", tmp_path)
 

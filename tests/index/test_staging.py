@@ -88,7 +88,7 @@ def test_stage__pages__are_the_index_with_the_staged_files_over_it(client: Clien
     ("scopes", "read", "publish"),
     [
         (None, 401, 401),
-        (["read:*"], 404, 404),
+        (["read:*"], 403, 403),
         (["upload:ham", "read:*"], 404, 404),
         (["upload:spam"], 200, 403),
         (["upload:*"], 200, 200),

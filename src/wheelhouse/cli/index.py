@@ -78,6 +78,7 @@ def verify(session: Session, /, *, as_json: bool) -> None:
                 where = f"stage {account.stage}: " if account.stage else ""
                 click.echo(f"{where}{damage.project}: {damage.filename or 'manifest'}: {damage.message}")
     damages = [damage for account in accounts for damage in account.damages]
+    projects = len({account.project for account in accounts if account.files or not account.stage})
     files, size = sum(account.files for account in accounts), sum(account.size for account in accounts)
     if as_json:
         told = [
@@ -90,8 +91,8 @@ def verify(session: Session, /, *, as_json: bool) -> None:
             for account in accounts
             for damage in account.damages
         ]
-        session.json({"projects": len(accounts), "files": files, "bytes": size, "damages": told})
-    session.talk.print(f"{len(accounts)} projects, {files} files, {size:,} bytes read", markup=False)
+        session.json({"projects": projects, "files": files, "bytes": size, "damages": told})
+    session.talk.print(f"{projects} projects, {files} files, {size:,} bytes read", markup=False)
     if damages:
         raise StoreDamagedError(
             f"{len(damages)} files or manifests are not as they were published",
