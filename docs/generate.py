@@ -63,7 +63,8 @@ def pages() -> dict[str, str]:
 
 def _commands(command: click.Command, path: str) -> str:
     """Return the help of a command and of all below it, as the terminal shows it."""
-    context = click.Context(command, info_name=path, terminal_width=110, max_content_width=110)
+    names = ["-h", "--help"]  # as `wheelhouse` hands them down to each
+    context = click.Context(command, info_name=path, terminal_width=110, max_content_width=110, help_option_names=names)
     text = f"\n## `{path}`\n\n```text\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
