@@ -39,13 +39,17 @@ def wheelhouse(registry: Path, *words: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
+def serve_command(registry: Path, *options: str) -> list[str]:
+    """Return what serves the index of a registry, which is made where it is missing."""
+    (registry / "recipes").mkdir(parents=True, exist_ok=True)
+    (registry / "wheelhouse.toml").touch()
+    return [sys.executable, "-m", "wheelhouse", "--registry", str(registry), "serve", "--port", "0", *options]
+
+
 @contextmanager
 def index_server(registry: Path, *options: str, mirror: bool = False) -> Iterator[IndexServer]:
     """Serve an index from the state of a registry, on any free port, until the context ends."""
-    (registry / "recipes").mkdir(parents=True, exist_ok=True)
-    (registry / "wheelhouse.toml").touch()
-    command = [sys.executable, "-m", "wheelhouse", "--registry", str(registry), "serve", "--port", "0", *options]
-    command += [] if mirror else ["--no-mirror"]
+    command = serve_command(registry, *options) if mirror else serve_command(registry, *options, "--no-mirror")
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
             yield IndexServer(url=_address(process), registry=registry, process=process)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -191,13 +192,11 @@ def test_folder__scratch_of_a_dead_process__is_gone_after_the_next_start(tmp_pat
         assert not dead.exists()
 
 
-def test_folder__half_written_manifest__is_not_seen_and_goes(tmp_path: Path) -> None:
+def test_folder__manifest_written__was_a_scratch_file_until_then(tmp_path: Path) -> None:
     store = FolderStore.open(tmp_path / "store")
     store.swap_manifest(Manifest(name=SPAM))
-    (tmp_path / "store" / "projects" / ".spam.new").write_bytes(b'{"name": "sp')
-    assert store.read_manifest(SPAM) == Manifest(name=SPAM)
-    assert set(store.projects()) == {SPAM}
-    assert store.tidy(put_before=now() + LATER) == 1
+    assert os.listdir(tmp_path / "store" / "projects") == ["spam.json"]  # noqa: PTH208 - texts
+    assert scratch_files(tmp_path) == []
 
 
 def test_folder__blob_cut_short__is_mended_by_the_next_upload(tmp_path: Path) -> None:

@@ -390,6 +390,15 @@ def test_fsck__sound(spool: Spool) -> None:
     assert (found.items, found.orphans) == (1, ())
 
 
+def test_spool__killed_before_it_promised__leaves_no_bytes(tmp_path: Path) -> None:
+    with Spool(tmp_path / "spool"):
+        pass
+    (tmp_path / "spool" / "files" / ("0" * 64)).write_bytes(b"placed, and no item yet")
+    (tmp_path / "spool" / "owners" / "killed.owner").touch()
+    with Spool(tmp_path / "spool") as spool:
+        assert list(spool.files.names()) == []
+
+
 def test_fsck__orphan__is_removed(spool: Spool) -> None:
     item = accept(spool, b"1")
     (spool.folder / "files" / ("0" * 64)).write_bytes(b"of a process that was killed before it had promised")

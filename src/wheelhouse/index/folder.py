@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from wheelhouse.index.model import Manifest
 
 _MANIFEST = ".json"
-_UNFINISHED = ".new"
 #: PEP 503: a normalised name, before the ending of a manifest, in names with slashes between them.
 _NAMED = re.compile(r"(?<![^/])([a-z0-9]+(?:-[a-z0-9]+)*)\.json(?![^/])")
 _STAGES = "stages"
@@ -78,7 +77,8 @@ class FolderStore:
         finally:
             with self._disk():
                 file.close()
-                os.unlink(file.name)  # noqa: PTH108 - a file's name is a text
+                with suppress(FileNotFoundError):  # it has got its place in the store
+                    os.unlink(file.name)  # noqa: PTH108 - a file's name is a text
 
     def put_file(self, source: Path, sha256: Sha256) -> None:
         """Link a scratch file, or a copy of any other, to its final name."""
@@ -150,15 +150,14 @@ class FolderStore:
     def swap_manifest(self, manifest: Manifest) -> bool:
         """Compare generations and write, under the project's lock."""
         path = self._manifest(manifest.name)
-        unfinished = path.with_name(f".{manifest.name}{_UNFINISHED}")
         with self._disk(), self._room_held(), self._locked(_shelf(manifest.name)):
             if self._generation(path) != manifest.generation - 1:
                 return False
-            with unfinished.open("wb") as file:
+            with self.scratch() as file:
                 file.write(manifest.to_json())
                 file.flush()
                 os.fsync(file.fileno())
-            unfinished.replace(path)
+                os.replace(file.name, path)  # noqa: PTH105 - a file's name is a text
             _sync(path.parent)
         return True
 
@@ -208,17 +207,10 @@ class FolderStore:
         return False
 
     def tidy(self, *, put_before: datetime) -> int:
-        """Remove scratch files that nobody is at work on, half-written manifests, and folders of stages long gone."""
+        """Remove scratch files that nobody is at work on, and folders of stages long gone."""
         removed = self._tidy_scratch()
-        stages = sorted((self.root / _STAGES).glob("*"))
         with self._disk():
-            for path in (path for room in (self._projects, *stages) for path in room.glob(f".*{_UNFINISHED}")):
-                project = path.name.removeprefix(".").removesuffix(_UNFINISHED)
-                with self._locked(_shelf(project)), suppress(FileNotFoundError):
-                    if path.stat().st_mtime < put_before.timestamp():
-                        path.unlink()
-                        removed += 1
-            for stage in stages:
+            for stage in sorted((self.root / _STAGES).glob("*")):
                 with self._locked(_STAGES):
                     if stage.stat().st_mtime < put_before.timestamp() and not any(stage.iterdir()):
                         stage.rmdir()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from collections.abc import Set as AbstractSet
 
 _CHUNK = 1 << 20
 #: Where hard links end: another file system, one without links, a file with too many, or one that is not ours.
@@ -91,6 +92,13 @@ class Files:
     def names(self) -> Iterator[str]:
         """Yield the sha256 of all that is there."""
         yield from sorted(path.name for path in self._folder.iterdir())
+
+    def keep_only(self, known: AbstractSet[str]) -> tuple[str, ...]:
+        """Remove all that is not known, and return what that was."""
+        unknown = tuple(name for name in self.names() if name not in known)
+        for name in unknown:
+            self.remove(name)
+        return unknown
 
     def intact(self, sha256: str) -> bool:
         """Say whether the bytes are there and are those of their name."""

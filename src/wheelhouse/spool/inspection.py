@@ -42,7 +42,7 @@ def fsck(spool: Spool) -> Inspection:
     return Inspection(
         items=len(items),
         damaged=damaged,
-        orphans=_remove_orphans(spool),
+        orphans=spool.remove_orphans(),
         journal=spool.journal.faults(),
     )
 
@@ -57,13 +57,3 @@ def _condemn(spool: Spool, item: Item) -> bool:
                 (State.ASIDE, verdict, item.id, State.DONE),
             ).rowcount
         )
-
-
-def _remove_orphans(spool: Spool) -> tuple[str, ...]:
-    """Remove files of no item. Files get their names inside a transaction, so in one of ours none is under way."""
-    with spool.journal.transaction(durable=False) as connection:
-        known = {row[0] for row in connection.execute("SELECT sha256 FROM item")}
-        orphans = tuple(name for name in spool.files.names() if name not in known)
-        for name in orphans:
-            spool.files.remove(name)
-    return orphans

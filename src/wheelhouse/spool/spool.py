@@ -295,10 +295,21 @@ class Spool:
 
     def tidy(self) -> None:
         """Remove what processes that are no more had begun to receive. They had not accepted it."""
-        for owner in self.owner.dead():
+        dead = self.owner.dead()
+        if dead:
+            self.remove_orphans()
+        for owner in dead:
             self.files.sweep(owner)
             self.owner.bury(owner)
         self.sweep()
+
+    def remove_orphans(self) -> tuple[str, ...]:
+        """Remove files of no item, and return their names: whoever brought them ended before it promised anything.
+
+        Files get their names inside a transaction, so in one of ours none is under way.
+        """
+        with self.journal.transaction(durable=False) as connection:
+            return self.files.keep_only({row[0] for row in connection.execute("SELECT sha256 FROM item")})
 
     def _free_leases(self, connection: sqlite3.Connection, now: float) -> None:
         """Take back what was leased for too long, or by a process that has ended."""
