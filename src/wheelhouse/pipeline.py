@@ -8,19 +8,22 @@ from __future__ import annotations
 import shutil
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from wheelhouse import check, requirements, seal, source, trial
+from wheelhouse import check, provenance, requirements, sbom, seal, source, trial
 from wheelhouse.builders import BuildRequest
 from wheelhouse.buildkey import build_key
 from wheelhouse.difference import differences
 from wheelhouse.errors import BuildTimeoutError, CanceledError, MachineError, NotReproducibleError, WheelhouseError
 from wheelhouse.facts import job_inputs
 from wheelhouse.joblog import JobLog
+from wheelhouse.origin import find_origin
+from wheelhouse.owners import with_owners
 from wheelhouse.process import Failure
 from wheelhouse.record import Cause, Record, WheelFile
+from wheelhouse.results import provenance_beside
 from wheelhouse.wheel import SealedWheel, sha256_of
 from wheelhouse.workplace import workplace
 
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from wheelhouse.joblog import Observer
     from wheelhouse.plan import Planned
     from wheelhouse.process import Processes
+    from wheelhouse.record import Origin
     from wheelhouse.requirements import Lock
     from wheelhouse.results import Results
     from wheelhouse.source import SourceTree
@@ -60,6 +64,8 @@ class Pipeline:
     """Resolve build requirements anew."""
     force: bool = False
     """Build although the result is there."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What tells of the CI run that this is, for the provenance."""
 
     def run(self, entry: Planned, dependencies: Sequence[Record] = ()) -> Record:
         """Carry out one job and keep its result and record.
@@ -133,11 +139,14 @@ class _Attempt:
             return self._compare(self._make(tree, gathered, work, self._key), verify)
         if not pipeline.force and (known := self._reusable(self._key)):
             return known
-        sealed = None if pipeline.force else self._adopt(work, self._key)
-        checked = self._check(sealed or self._make(tree, gathered, work, self._key), work)
-        record = self._succeeded(checked)
+        adopted = None if pipeline.force else self._adopt(work, self._key)
+        checked = self._check(adopted or self._make(tree, gathered, work, self._key), work)
         with self._log.stage("commit"):
-            pipeline.results.commit(record, checked.path)
+            record = self._succeeded(checked, None if adopted else self._origin(lock, self._key))
+            told = provenance.statement(record)
+            pipeline.results.commit(
+                record, checked.path, provenance=told.to_json() if told else self._adopted_provenance(checked)
+            )
         return record
 
     def _make(self, tree: SourceTree, gathered: requirements.Requirements, work: Path, key: str) -> SealedWheel:
@@ -158,6 +167,9 @@ class _Attempt:
                 )
             )
         self._details |= built.details
+        grafted = check.find_grafted(check.read_contents(built.path))
+        if self._builder.name == "host":
+            grafted = with_owners(grafted, environment=self._pipeline.environment, processes=self._pipeline.processes)
         return seal.seal(
             built.path,
             destination=work / "sealed",
@@ -165,6 +177,7 @@ class _Attempt:
             epoch=tree.facts.epoch,
             build_number=job.build_number,
             note={"job": job.id, "source-sha256": job.source.sha256},
+            added={sbom.PATH: sbom.make_sbom(job, key=key, epoch=tree.facts.epoch, grafted=grafted)},
         )
 
     def _adopt(self, work: Path, key: str) -> SealedWheel | None:
@@ -178,6 +191,25 @@ class _Attempt:
         copy.parent.mkdir()
         shutil.copyfile(carried, copy)
         return SealedWheel(path=copy, sha256=sha256_of(copy), size=copy.stat().st_size)
+
+    def _adopted_provenance(self, wheel: CheckedWheel) -> bytes | None:
+        """Return what came with a wheel that was taken over, if it is of these very bytes."""
+        try:
+            data = provenance_beside(self._pipeline.workspace.dist / wheel.path.name).read_bytes()
+            return data if provenance.read_statement(data).is_of(wheel.path.name, wheel.sha256) else None
+        except (OSError, ValueError):
+            return None
+
+    def _origin(self, lock: Lock, key: str) -> Origin:
+        pipeline = self._pipeline
+        return find_origin(
+            self._job,
+            lock,
+            key=key,
+            recipe=pipeline.workspace.registry / self._job.project,
+            environment=pipeline.environment,
+            processes=pipeline.processes,
+        )
 
     def _requirements(self, tree: SourceTree, work: Path) -> tuple[Lock, requirements.Requirements]:
         pipeline = self._pipeline
@@ -269,13 +301,14 @@ class _Attempt:
             }
         )
 
-    def _succeeded(self, wheel: CheckedWheel) -> Record:
+    def _succeeded(self, wheel: CheckedWheel, origin: Origin | None) -> Record:
         return self._record().model_copy(
             update={
                 "status": "built",
                 "wheel": WheelFile(filename=wheel.path.name, sha256=wheel.sha256, size=wheel.size),
                 "grafted": wheel.grafted,
                 "executed": wheel.executed,
+                "origin": origin,
             }
         )
 

@@ -39,6 +39,49 @@ class Grafted(_Table):
     package: str | None = None
     """The system package it came from, where a SBOM or the package manager knows."""
     licence: str | None = None
+    purl: str | None = None
+    """The package as scanners name it, e.g. `pkg:deb/debian/libpq5@15.8-0`."""
+    sha256: str | None = None
+    """Of the library as it is in the wheel."""
+
+
+class Pinned(_Table):
+    """Something that went into a build, by its hash."""
+
+    name: str
+    version: str = ""
+    sha256: str
+    url: str | None = None
+    """Where it came from, where that is an address that others can reach."""
+
+
+class Recipe(_Table):
+    """The recipe in its git repository."""
+
+    commit: str
+    path: str
+    """From the repository's root."""
+    url: str | None = None
+    """The repository's address."""
+    changed: bool = False
+    """The folder had changes that were not committed."""
+
+
+class Origin(_Table):
+    """Where a wheel came from, beyond the inputs that its key is made of: what its provenance says."""
+
+    source: Pinned
+    patches: tuple[Pinned, ...] = ()
+    requirements: tuple[Pinned, ...] = ()
+    """Build requirements as resolved."""
+    recipe: Recipe | None = None
+    """None: it is in no git repository."""
+    builder: str
+    """Who built, as a URI: what SLSA calls the builder's id."""
+    invocation: str
+    """This very build: the address of a CI run; else the build key."""
+    wheelhouse: str
+    """Its version."""
 
 
 class WheelFile(_Table):
@@ -89,6 +132,8 @@ class Record(_Table):
     executed: bool | None = None
     """Whether the import test ran; False: built for a machine that is not here, and not executed."""
     cause: Cause | None = None
+    origin: Origin | None = None
+    """None: built elsewhere, or not built."""
     details: Mapping[str, Any] = pydantic.Field(default_factory=dict)
     """What else a builder wants known: image, compiler, engine."""
 

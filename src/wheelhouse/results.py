@@ -1,7 +1,8 @@
 """The results of jobs on disk: one folder a build key, committed by one rename; `dist/` holds links to its wheel.
 
-`results/<key>/` has the wheel, `record.json` and `log.txt`. `jobs/<id>/` has the latest record and log of a job,
-whatever its outcome. A crash at any moment leaves a result whole or not there.
+`results/<key>/` has the wheel, `record.json`, `log.txt` and `provenance.json`. `jobs/<id>/` has the latest record and
+log of a job, whatever its outcome. `dist/.provenance/` has the provenance of the wheels in `dist/`: hidden, so that
+`dist/*` is wheels alone, as twine and pip want it. A crash at any moment leaves a result whole or not there.
 """
 
 from __future__ import annotations
@@ -13,11 +14,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wheelhouse.provenance import FILE_NAME as PROVENANCE_NAME
 from wheelhouse.record import FILE_NAME, LOG_NAME, Record, read_record, write_atomically
 from wheelhouse.wheel import sha256_of
 
 if TYPE_CHECKING:
     from wheelhouse.config import Workspace
+
+
+#: In the folder of a wheel: where its provenance is offered.
+PROVENANCE_FOLDER = ".provenance"
+
+
+def provenance_beside(wheel: Path) -> Path:
+    """Return where the provenance of a wheel in `dist/` is."""
+    return wheel.parent / PROVENANCE_FOLDER / f"{wheel.name}.json"
 
 
 class Results:
@@ -86,8 +97,8 @@ class Results:
         self._workspace.work.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(dir=self._workspace.work))
 
-    def commit(self, record: Record, wheel: Path) -> None:
-        """Keep a checked wheel and its record, and link the wheel into `dist/`. `wheel` is moved."""
+    def commit(self, record: Record, wheel: Path, *, provenance: bytes | None = None) -> None:
+        """Keep a checked wheel, its record and its provenance, and link them into `dist/`. `wheel` is moved."""
         assert record.key is not None  # noqa: S101 - only built jobs are committed
         folder = self.staging()
         try:
@@ -96,6 +107,8 @@ class Results:
             _sync(target)
             with suppress(FileNotFoundError):
                 shutil.copyfile(self.log_path(record.job), folder / LOG_NAME)
+            if provenance is not None:
+                write_atomically(folder / PROVENANCE_NAME, provenance)
             write_atomically(folder / FILE_NAME, record.to_json())
             folder.chmod(0o755)
             self._workspace.results.mkdir(parents=True, exist_ok=True)
@@ -131,17 +144,12 @@ class Results:
         target = self._workspace.dist / source.name
         if replaces is not None and replaces.wheel is not None and replaces.wheel.filename != source.name:
             self._withdraw(replaces)
-        with suppress(OSError):
-            if target.samefile(source) or sha256_of(target) == sha256_of(source):
-                return target
-        self._workspace.dist.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        temporary.unlink(missing_ok=True)
-        try:
-            os.link(source, temporary)
-        except OSError:  # another file system, or one without links
-            shutil.copyfile(source, temporary)
-        temporary.replace(target)
+        _put(source, target)
+        provenance = source.with_name(PROVENANCE_NAME)
+        if provenance.is_file():
+            _put(provenance, provenance_beside(target))
+        else:
+            provenance_beside(target).unlink(missing_ok=True)  # of other bytes under this name
         return target
 
     def _withdraw(self, record: Record) -> None:
@@ -151,6 +159,22 @@ class Results:
         with suppress(OSError):
             if sha256_of(old) == record.wheel.sha256:
                 old.unlink()
+                provenance_beside(old).unlink()
+
+
+def _put(source: Path, target: Path) -> None:
+    """Make `target` the file that `source` is, by a link where there can be one."""
+    with suppress(OSError):
+        if target.samefile(source) or sha256_of(target) == sha256_of(source):
+            return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, temporary)
+    temporary.replace(target)
 
 
 def _sync(path: Path) -> None:

@@ -54,12 +54,20 @@ class _Layout:
 
 
 def seal(
-    wheel: Path, *, destination: Path, key: str, epoch: int, build_number: int, note: Mapping[str, object]
+    wheel: Path,
+    *,
+    destination: Path,
+    key: str,
+    epoch: int,
+    build_number: int,
+    note: Mapping[str, object],
+    added: Mapping[str, bytes] | None = None,
 ) -> SealedWheel:
     """Write the wheel, sealed, into the folder `destination`.
 
     `epoch` (seconds) becomes the time of every member. A `build_number` above 0 becomes the build tag (PEP 427); 0
     leaves the name as it is. `note` is put beside the key in `wheelhouse.json`; it must be JSON.
+    `added` are further files, by their paths below `.dist-info`.
 
     Raises InvalidWheelError; `destination` then holds nothing new.
     """
@@ -68,7 +76,8 @@ def seal(
     target = destination / _filename(name, build_number)
     with closing(_open(wheel)) as source:
         layout = _layout(source, wheel)
-        changed = {layout.path(SEAL_NAME): _to_json({**note, "key": key})}
+        changed = {layout.path(path): data for path, data in (added or {}).items()}
+        changed[layout.path(SEAL_NAME)] = _to_json({**note, "key": key})
         if build_number > 0:
             changed[layout.path("WHEEL")] = _with_build(source.read(layout.path("WHEEL")), build_number)
         handle, temporary = tempfile.mkstemp(dir=destination, prefix=f".{target.name}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wheelhouse.check.codes import Code
 from wheelhouse.record import Grafted
+from wheelhouse.sbom import PATH, occurrences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,13 +41,14 @@ _LIBRARY_FOLDERS = (
 def find_grafted(contents: Contents) -> tuple[Grafted, ...]:
     """Return the libraries that were grafted, sorted by name."""
     components = _components(contents.texts)
+    ours = _ours(contents.texts)
     found = []
     for member in contents.members:
         if not _FOLDER.search(member.name):
             continue
         name = _HASH.sub("", member.name.rpartition("/")[2])
         arch = member.elf.arch if member.elf is not None else ""
-        component = _component(name, arch, components)
+        component = ours.get(member.name) or _component(name, arch, components)
         found.append(
             Grafted(
                 name=name,
@@ -53,6 +56,8 @@ def find_grafted(contents: Contents) -> tuple[Grafted, ...]:
                 size=member.size,
                 package=component and _package(component),
                 licence=component and _licence(component),
+                purl=component and _purl(component),
+                sha256=_hex(member.digests["sha256"]),
             )
         )
     return tuple(sorted(found, key=lambda library: library.name))
@@ -124,6 +129,25 @@ def _component(name: str, arch: str, components: list[Mapping[str, Any]]) -> Map
         hashlib.sha256(f"{folder.format(triplet=triplet)}/{name}".encode()).hexdigest() for folder in _LIBRARY_FOLDERS
     }
     return next((entry for entry in components if str(entry.get("bom-ref", "")).rpartition("#")[2] in hashes), None)
+
+
+def _ours(texts: Mapping[str, bytes]) -> Mapping[str, Mapping[str, Any]]:
+    """Return the packages of our own SBOM, which names each by its place in the wheel."""
+    try:
+        named = occurrences(json.loads(texts.get(PATH, b"{}")))
+    except (ValueError, RecursionError):
+        return {}
+    return {place: component for place, component in named.items() if _purl(component)}
+
+
+def _hex(digest: str) -> str:
+    """Return a digest of RECORD, which is in unpadded base64, as everybody else writes it."""
+    return base64.urlsafe_b64decode(f"{digest}==").hex()
+
+
+def _purl(component: Mapping[str, Any]) -> str | None:
+    purl = component.get("purl")
+    return purl if isinstance(purl, str) else None
 
 
 def _package(component: Mapping[str, Any]) -> str | None:

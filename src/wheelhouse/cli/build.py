@@ -231,6 +231,7 @@ class _Run:
             resolver_index=configured_index(workspace.config, os.environ),
             upgrade=upgrade,
             force=self.selected.force,
+            environment=os.environ,
         )
 
 
