@@ -14,7 +14,7 @@ SOURCE = Path(wheelhouse.__file__).parent
 FLOORS = (
     ("__main__",),
     ("cli",),
-    ("pipeline", "farm", "legacy", "scaffold", "egg", "publish"),
+    ("pipeline", "farm", "legacy", "scaffold", "lifecycle", "egg", "publish"),
     ("index",),
     ("facts",),
     ("plan", "selection", "results"),

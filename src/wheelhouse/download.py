@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,8 @@ LIMIT = 4 * GIBIBYTE
 _PAGE_LIMIT = 256 * 2**20
 _CHUNK = 2**18
 _ATTEMPTS = 4
+#: Connections to one host that are kept for the next question.
+_KEPT_OPEN = 8
 _TRY_AGAIN = (429, 500, 502, 503, 504)
 _OK, _NOT_FOUND, _GONE = 200, 404, 410
 _BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
@@ -91,8 +93,8 @@ def download(
     return target
 
 
-def read_page(url: str, *, accept: str) -> Page:
-    """Read a page into memory.
+def read_page(url: str, *, accept: str, pool: urllib3.PoolManager | None = None) -> Page:
+    """Read a page into memory, over the connections of `pool` (`connections`) where many are read.
 
     Raises NotThereError (404, 410) and SourceError.
     """
@@ -109,7 +111,7 @@ def read_page(url: str, *, accept: str) -> Page:
         data.clear()
         return data.extend
 
-    final, content_type = _get(url, start, accept=accept, limit=_PAGE_LIMIT, progress=None)
+    final, content_type = _get(url, start, accept=accept, limit=_PAGE_LIMIT, progress=None, shared=pool)
     return Page(data=bytes(data), url=final, content_type=content_type)
 
 
@@ -192,7 +194,13 @@ def _local_path(url: str) -> Path:
 
 
 def _get(
-    url: str, start: Callable[[], Callable[[bytes], None]], *, accept: str, limit: int, progress: Progress | None
+    url: str,
+    start: Callable[[], Callable[[bytes], None]],
+    *,
+    accept: str,
+    limit: int,
+    progress: Progress | None,
+    shared: urllib3.PoolManager | None = None,
 ) -> tuple[str, str]:
     """Stream the body of `url`; return the last address and the content type.
 
@@ -209,7 +217,7 @@ def _get(
         raise_on_status=False,
         respect_retry_after_header=True,
     )
-    with _pool(url) as pool, _named(url):
+    with nullcontext(shared) if shared is not None else connections(url) as pool, _named(url):
         while True:
             response = pool.request(
                 "GET",
@@ -262,8 +270,8 @@ def _headers(url: str, accept: str) -> dict[str, str]:
 
 
 @contextmanager
-def _pool(url: str) -> Iterator[urllib3.PoolManager]:
-    """Open connections as the environment wants them: proxy, certificates."""
+def connections(url: str) -> Iterator[urllib3.PoolManager]:
+    """Give connections to the host of `url` as the environment wants them: proxy, certificates. Safe for threads."""
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - start-up time
 
     import urllib3  # noqa: PLC0415 - start-up time
@@ -277,10 +285,12 @@ def _pool(url: str) -> Iterator[urllib3.PoolManager]:
         user = urlsplit(proxy)
         login = f"{unquote(user.username)}:{unquote(user.password or '')}" if user.username else None
         headers = urllib3.make_headers(proxy_basic_auth=login) if login else None
-        with urllib3.ProxyManager(proxy, proxy_headers=headers, ssl_context=context, timeout=timeout) as manager:
+        with urllib3.ProxyManager(
+            proxy, proxy_headers=headers, ssl_context=context, timeout=timeout, maxsize=_KEPT_OPEN
+        ) as manager:
             yield manager
     else:
-        with urllib3.PoolManager(ssl_context=context, timeout=timeout) as manager:
+        with urllib3.PoolManager(ssl_context=context, timeout=timeout, maxsize=_KEPT_OPEN) as manager:
             yield manager
 
 

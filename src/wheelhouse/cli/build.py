@@ -248,3 +248,22 @@ def _stopping_on_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def build_once(session: Session, selected: Selected) -> tuple[Record, ...]:
+    """Build what is selected, one job after another, for a command that goes on by what came of it.
+
+    Raises what `build` raises.
+    """
+    from wheelhouse.process import Processes  # noqa: PLC0415 - start-up time
+    from wheelhouse.results import Results  # noqa: PLC0415 - likewise
+    from wheelhouse.workplace import sweep  # noqa: PLC0415 - likewise
+
+    processes = Processes()
+    builders = make_builders(session, selected, processes)
+    results = Results(session.workspace)
+    plan = plan_for(session, selected, builders=builders, results=results)
+    _refuse_what_is_impossible(plan, selected)
+    sweep()
+    run = _Run(session=session, results=results, builders=builders, processes=processes, selected=selected)
+    return tuple(run.carry_out(plan, width=1, verify=False, upgrade=False).values())

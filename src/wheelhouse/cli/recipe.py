@@ -1,4 +1,4 @@
-"""`wheelhouse recipe`: list, show and lint the recipes of a registry; print their JSON Schema."""
+"""`wheelhouse recipe`: list, show and lint the recipes of a registry, print their schema; and what changes them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wheelhouse.cli.completion import recipe_names
+from wheelhouse.cli.recipe_new import new
 from wheelhouse.cli.session import pass_session
 from wheelhouse.errors import InvalidFileError, UsageError
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def recipe() -> None:
-    """Look at the recipes of a registry: list, show, lint; and their schema."""
+    """Make recipes, keep them up to date, and look at those of a registry: list, show, lint; and their schema."""
+
+
+recipe.add_command(new)
 
 
 @recipe.command("list")

@@ -12,6 +12,7 @@ from wheelhouse.errors import SourceError
 
 if TYPE_CHECKING:
     from pypi_simple import DistributionPackage, ProjectPage
+    from urllib3 import PoolManager
 
     from wheelhouse.job import SourceSpec
 
@@ -55,8 +56,11 @@ def _preference(file: DistributionPackage, spec: SourceSpec) -> tuple[bool, int]
     return (file.digests.get("sha256") != spec.sha256, suffix)
 
 
-def project_page(project: str, *, index: str) -> ProjectPage:
-    """Ask the index for all files of a project (normalised name). Raises SourceError."""
+def project_page(project: str, *, index: str, pool: PoolManager | None = None) -> ProjectPage:
+    """Ask the index for all files of a project (normalised name), over `pool` where many are asked for.
+
+    Raises SourceError.
+    """
     from pypi_simple import (  # noqa: PLC0415 - a second of start-up
         ACCEPT_JSON_PREFERRED,
         ProjectPage,
@@ -66,7 +70,7 @@ def project_page(project: str, *, index: str) -> ProjectPage:
 
     address = f"{index.rstrip('/')}/{project}/"
     try:
-        page = read_page(address, accept=ACCEPT_JSON_PREFERRED)
+        page = read_page(address, accept=ACCEPT_JSON_PREFERRED, pool=pool)
     except NotThereError as error:
         raise SourceError(
             f"the index does not know {project}",
