@@ -149,6 +149,14 @@ class Job:
         return inputs
 
 
+def split_id(job: str) -> tuple[str, str, str]:
+    """Return project, version and build identifier of a job's id, as texts; empty ones where it is none."""
+    project, *rest = job.rsplit("-", 3)
+    if len(rest) != 3:  # noqa: PLR2004 - version, Python, platform
+        return "", "", ""
+    return project, rest[0], f"{rest[1]}-{rest[2]}"
+
+
 def _canonical(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, separators=(",", ":"))
 

@@ -9,8 +9,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from wheelhouse.errors import UsageError
-from wheelhouse.job import make_jobs
-from wheelhouse.target import Selection, matches, native_arch, native_family
+from wheelhouse.job import make_jobs, split_id
+from wheelhouse.target import BuildIdentifier, Selection, matches, native_arch, native_family
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wheelhouse.config import Config
     from wheelhouse.job import Job
     from wheelhouse.recipe import Recipe
-    from wheelhouse.target import BuildIdentifier
+    from wheelhouse.target import Family
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,26 @@ class Wanted:
     only: tuple[str, ...] = ()
     """cibuildwheel selectors over build identifiers; whole identifiers among them."""
     all_versions: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machines:
+    """The machines that jobs are selected for: what recipes mean when they name no architecture and no platform."""
+
+    archs: frozenset[str]
+    """What `auto` stands for."""
+    families: frozenset[Family]
+    """Those that are built for without being named."""
+    named: frozenset[Family] = frozenset()
+    """Those that are built for where a selector names them."""
+    where: str = "on this machine"
+
+
+def this_machine() -> Machines:
+    """Return what is built here when nothing is said."""
+    family = native_family()
+    linux: frozenset[Family] = frozenset({"manylinux", "musllinux"})
+    return Machines(archs=frozenset({native_arch()}), families=linux if family in linux else frozenset({family}))
 
 
 def parse_packages(texts: Iterable[str]) -> tuple[Requirement, ...]:
@@ -57,22 +77,67 @@ def _package(text: str) -> Requirement:
     return package
 
 
-def select_jobs(recipes: Mapping[NormalizedName, Recipe], wanted: Wanted, config: Config) -> tuple[Job, ...]:
-    """Return the jobs asked for, and those that they depend on.
+def select_jobs(
+    recipes: Mapping[NormalizedName, Recipe], wanted: Wanted, config: Config, machines: Machines | None = None
+) -> tuple[Job, ...]:
+    """Return the jobs asked for, and those that they depend on. `machines`: this one, where none are given.
 
     Raises UsageError where a name, version, Python or architecture that was asked for selects nothing.
     """
+    machines = machines or this_machine()
     asked = {canonicalize_name(package.name): package for package in wanted.packages}
     jobs: list[Job] = []
     for project in _with_dependencies(recipes, asked or recipes):
         recipe = recipes[project]
         versions = _versions(recipe, asked.get(project), wanted)
-        targets = _targets(recipe, wanted, config)
+        targets = _targets(recipe, wanted, config, machines)
         found = [job for version in versions for job in make_jobs(recipe, version, targets, config)]
         if not found and project in asked:
-            raise _nothing_selected(recipe, wanted, config)
+            raise _nothing_selected(recipe, wanted, config, machines)
         jobs += found
     return tuple(jobs)
+
+
+def jobs_by_id(
+    recipes: Mapping[NormalizedName, Recipe], ids: Iterable[str], config: Config, machines: Machines | None = None
+) -> tuple[Job, ...]:
+    """Return the jobs with these ids, and of what they depend on all that is built for their platforms.
+
+    Raises UsageError where a recipe has no such job.
+    """
+    jobs = {id_: _job_by_id(recipes, id_, config) for id_ in ids}
+    selected = dict(jobs)
+    for job in jobs.values():
+        for project in list(_with_dependencies(recipes, job.depends)):
+            recipe = recipes[project]
+            every = _targets(recipe, Wanted(archs=("all",)), config, machines or this_machine())
+            targets = [target for target in every if target.platform_tag == job.target.platform_tag]
+            for needed in make_jobs(recipe, next(iter(recipe.versions)), targets, config):
+                selected.setdefault(needed.id, needed)
+    return tuple(selected.values())
+
+
+def project_of(job: str) -> str:
+    """Return the project of a job's id. Raises UsageError for what is no id."""
+    project, _, _ = split_id(job)
+    if not project:
+        raise UsageError(f"`{job}` is not a job's id", hint="as in psycopg2-2.9.10-cp313-manylinux_x86_64")
+    return project
+
+
+def _job_by_id(recipes: Mapping[NormalizedName, Recipe], id_: str, config: Config) -> Job:
+    project, version, target = split_id(id_)
+    recipe = recipes[canonicalize_name(project)]
+    known = next((known for known in recipe.versions if str(known) == version), None)
+    if known is None:
+        raise UsageError(
+            f"no job `{id_}`: the recipe of {recipe.project} has no version {version}",
+            hint=f"it has {', '.join(map(str, recipe.versions))}",
+        )
+    found = make_jobs(recipe, known, (BuildIdentifier.parse(target),), config)
+    if not found:
+        raise UsageError(f"no job `{id_}`: an [[override]] of the recipe skips it")
+    return found[0]
 
 
 def _with_dependencies(
@@ -101,16 +166,17 @@ def _versions(recipe: Recipe, package: Requirement | None, wanted: Wanted) -> tu
     return versions if wanted.all_versions else versions[:1]
 
 
-def _targets(recipe: Recipe, wanted: Wanted, config: Config) -> tuple[BuildIdentifier, ...]:
+def _targets(recipe: Recipe, wanted: Wanted, config: Config, machines: Machines) -> tuple[BuildIdentifier, ...]:
     own = recipe.targets.build
     if own is None and (wanted.pythons or wanted.only):
         own = ("*",)  # the defaults of wheelhouse.toml give way to what was asked for
+    build = config.targets.build if own is None else own
     selection = Selection(
-        build=config.targets.build if own is None else own,
+        build=build,
         skip=config.targets.skip + recipe.targets.skip,
-        archs=_archs(wanted, config),
+        archs=_archs(wanted, config, machines),
         pythons=frozenset(wanted.pythons) or None,
-        families=None if wanted.only else _families(),
+        families=None if wanted.only else _families(build, machines),
     )
     patterns = " ".join(wanted.only)
     return tuple(
@@ -122,19 +188,19 @@ def _targets(recipe: Recipe, wanted: Wanted, config: Config) -> tuple[BuildIdent
     )
 
 
-def _families() -> frozenset[str]:
-    family = native_family()
-    return frozenset({"manylinux", "musllinux"}) if family in {"manylinux", "musllinux"} else frozenset({family})
+def _families(build: Iterable[str], machines: Machines) -> frozenset[str]:
+    patterns = " ".join(build)
+    return frozenset({*machines.families, *(family for family in machines.named if f"-{family}" in patterns)})
 
 
-def _archs(wanted: Wanted, config: Config) -> frozenset[str] | None:
+def _archs(wanted: Wanted, config: Config, machines: Machines) -> frozenset[str] | None:
     names = wanted.archs or (("all",) if wanted.only else config.targets.archs)
     if "all" in names:
         return None
-    return frozenset(native_arch() if name == "auto" else name for name in names)
+    return frozenset().union(*(machines.archs if name == "auto" else {name} for name in names))
 
 
-def _nothing_selected(recipe: Recipe, wanted: Wanted, config: Config) -> UsageError:
+def _nothing_selected(recipe: Recipe, wanted: Wanted, config: Config, machines: Machines) -> UsageError:
     asked = [
         *(f"--python {python}" for python in wanted.pythons),
         *(f"--arch {arch}" for arch in wanted.archs),
@@ -142,7 +208,7 @@ def _nothing_selected(recipe: Recipe, wanted: Wanted, config: Config) -> UsageEr
     ]
     build = config.targets.build if recipe.targets.build is None else recipe.targets.build
     return UsageError(
-        f"{recipe.project} has no target{' that fits ' + ' '.join(asked) if asked else ' on this machine'}",
+        f"{recipe.project} has no target {'that fits ' + ' '.join(asked) if asked else machines.where}",
         hint=f"it is built for {' '.join(build)}"
         + (f", but not for {' '.join(skip)}" if (skip := config.targets.skip + recipe.targets.skip) else "")
         + "; `cibuildwheel --print-build-identifiers` shows what there is",

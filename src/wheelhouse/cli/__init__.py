@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "build": "wheelhouse.cli.build:build",
     "plan": "wheelhouse.cli.plan:plan",
+    "matrix": "wheelhouse.cli.matrix:matrix",
     "check": "wheelhouse.cli.check:check",
     "repair": "wheelhouse.cli.repair:repair",
     "convert": "wheelhouse.cli.convert:convert",

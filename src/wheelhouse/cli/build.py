@@ -6,6 +6,7 @@ import os
 import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,11 +37,19 @@ Examples:
   wheelhouse build psycopg2==2.9.10 --python 3.13 --arch aarch64
   wheelhouse build --all --jobs 4                               # the whole registry; what is done is reused
   wheelhouse build markupsafe --verify                          # build again, and compare the bytes
+  wheelhouse build --job markupsafe-3.0.2-cp313-manylinux_x86_64
+  wheelhouse build --matrix matrix.json --cell stage-0-manylinux_x86_64-0    # as GitHub Actions does
   wheelhouse build markupsafe --publish                         # and upload it, to [publish] url in wheelhouse.toml
 """
 )
 @selecting
-@click.option("--job", "job_ids", multiple=True, metavar="ID", help="Only this job of the plan, by id. Repeatable.")
+@click.option(
+    "--job", "job_ids", multiple=True, metavar="ID", help="This job, by its id; or of what is named. Repeatable."
+)
+@click.option("--matrix", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="File of `matrix --json`.")
+@click.option(
+    "--cell", metavar="NAME", help="With --matrix: the jobs of this cell, as a machine of GitHub's builds them."
+)
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="How many jobs at once. [default: processors, memory]")
 @click.option("--verify", is_flag=True, help="Build every job once more and require the same bytes.")
 @click.option("--upgrade-requirements", is_flag=True, help="Resolve build requirements anew.")
@@ -52,6 +61,8 @@ def build(
     /,
     *,
     job_ids: tuple[str, ...],
+    matrix: Path | None,
+    cell: str | None,
     jobs: int | None,
     verify: bool,
     upgrade_requirements: bool,
@@ -72,10 +83,13 @@ def build(
     if publishing:
         _refuse_to_publish_nowhere(session, as_json=as_json)
     selected = Selected(**options)
+    if matrix is not None or cell is not None:
+        selected, job_ids = _of_cell(selected, job_ids, matrix, cell)
     processes = Processes()
-    builders = make_builders(session, selected, processes)
+    builders = make_builders(session, selected, processes, pull=cell is not None)
     results = Results(session.workspace)
-    plan = _only_jobs(plan_for(session, selected, builders=builders, results=results), job_ids)
+    plan = plan_for(session, selected, builders=builders, results=results, job_ids=job_ids)
+    plan = _only_jobs(plan, job_ids)
     _refuse_what_is_impossible(plan, selected)
     run = _Run(session=session, results=results, builders=builders, processes=processes, selected=selected)
     sweep()
@@ -96,6 +110,22 @@ def build(
     if verify and any(record.cause and record.cause.kind == "not-reproducible" for record in failed):
         return NotReproducibleError.exit_code
     return JobsFailedError.exit_code if failed else 0
+
+
+def _of_cell(
+    selected: Selected, job_ids: Sequence[str], matrix: Path | None, cell: str | None
+) -> tuple[Selected, tuple[str, ...]]:
+    """Return the builder and the jobs that a cell of a matrix has. Raises UsageError, InvalidFileError."""
+    from dataclasses import replace  # noqa: PLC0415 - start-up time
+
+    from wheelhouse.farm.github import read_matrix  # noqa: PLC0415 - likewise
+
+    if matrix is None or cell is None:
+        raise UsageError("--matrix and --cell go together", hint="`wheelhouse matrix --json` writes the file")
+    if job_ids or selected.packages or selected.everything:
+        raise UsageError("a cell names its jobs itself", hint="leave packages, --all and --job out")
+    made = read_matrix(matrix)
+    return replace(selected, builder=selected.builder or made.builder), made.cell(cell).jobs
 
 
 def _refuse_to_publish_nowhere(session: Session, *, as_json: bool) -> None:

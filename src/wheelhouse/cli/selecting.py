@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from wheelhouse.builders import Builder
     from wheelhouse.cli.session import Session
     from wheelhouse.config import BuilderChoice
-    from wheelhouse.job import BuilderName
+    from wheelhouse.job import BuilderName, Job
     from wheelhouse.plan import Plan, Planned
     from wheelhouse.process import Processes
     from wheelhouse.results import Results
+    from wheelhouse.selection import Machines
 
 Function = TypeVar("Function", bound="Callable[..., object]")
 
@@ -37,12 +38,17 @@ _OPTIONS = (
         default=None,
         help="Containers, or this machine itself. [default: wheelhouse.toml's, else auto]",
     ),
-    click.option("--force", is_flag=True, help="Build even what has the same inputs as its last result."),
 )
+_FORCE = click.option("--force", is_flag=True, help="Build even what has the same inputs as its last result.")
 
 
 def selecting(function: Function) -> Function:
     """Give a command the options that say what to build."""
+    return targeting(_FORCE(function))
+
+
+def targeting(function: Function) -> Function:
+    """Give a command the same options, without the one that says to build again what is there."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
@@ -59,7 +65,7 @@ class Selected:
     archs: tuple[str, ...]
     only: tuple[str, ...]
     builder: BuilderChoice | None
-    force: bool
+    force: bool = False
 
     def asked_for(self, entry: Planned) -> tuple[str, ...]:
         """Return what of a job was named, so that jobs which answer the same wish are alike.
@@ -75,10 +81,12 @@ class Selected:
         )
 
 
-def make_builders(session: Session, selected: Selected, processes: Processes) -> Mapping[BuilderName, Builder]:
+def make_builders(
+    session: Session, selected: Selected, processes: Processes, *, pull: bool = False
+) -> Mapping[BuilderName, Builder]:
     """Return the builders of this machine: the one that is asked for, or all to choose from.
 
-    Where containers are asked for by option, an image that is not here counts as available.
+    Where containers are asked for by option, or `pull` is set, an image that is not here counts as available.
     """
     workspace = session.workspace
     setting = selected.builder or workspace.config.build.builder
@@ -91,7 +99,7 @@ def make_builders(session: Session, selected: Selected, processes: Processes) ->
             config=workspace.config,
             environment=os.environ,
             cache=workspace.cache,
-            pull=selected.builder == "cibuildwheel",
+            pull=pull or selected.builder == "cibuildwheel",
         )
     if setting != "cibuildwheel":
         from wheelhouse.builders.host import HostBuilder  # noqa: PLC0415 - start-up time
@@ -103,19 +111,54 @@ def make_builders(session: Session, selected: Selected, processes: Processes) ->
 
 
 def plan_for(
-    session: Session, selected: Selected, *, builders: Mapping[BuilderName, Builder], results: Results
+    session: Session,
+    selected: Selected,
+    *,
+    builders: Mapping[BuilderName, Builder],
+    results: Results,
+    job_ids: Sequence[str] = (),
 ) -> Plan:
-    """Read the recipes, and plan what was asked for. Raises UsageError, InvalidFileError."""
+    """Read the recipes, and plan what was asked for: by ids of jobs alone, or by names and targets.
+
+    Raises UsageError, InvalidFileError.
+    """
     from wheelhouse.config import configured_index  # noqa: PLC0415 - start-up time
     from wheelhouse.facts import KnownFacts  # noqa: PLC0415 - likewise
     from wheelhouse.plan import make_plan  # noqa: PLC0415 - likewise
-    from wheelhouse.selection import Wanted, parse_packages, select_jobs  # noqa: PLC0415 - likewise
+
+    workspace = session.workspace
+    facts = KnownFacts(
+        workspace=workspace,
+        results=results,
+        builders=builders,
+        setting=selected.builder or workspace.config.build.builder,
+        index=configured_index(workspace.config, os.environ),
+    )
+    if job_ids and not selected.packages and not selected.everything:
+        jobs = _jobs_by_id(session, job_ids)
+    else:
+        jobs = jobs_for(session, selected)
+    return make_plan(jobs, facts, force=selected.force)
+
+
+def _jobs_by_id(session: Session, ids: Sequence[str]) -> tuple[Job, ...]:
+    from wheelhouse.selection import jobs_by_id, project_of  # noqa: PLC0415 - start-up time
+
+    recipes = session.registry.load({project_of(id_) for id_ in ids})
+    return jobs_by_id(recipes, ids, session.workspace.config)
+
+
+def jobs_for(session: Session, selected: Selected, machines: Machines | None = None) -> tuple[Job, ...]:
+    """Read the recipes, and return the jobs that were asked for. `machines`: this one, where none are given.
+
+    Raises UsageError, InvalidFileError.
+    """
+    from wheelhouse.selection import Wanted, parse_packages, select_jobs  # noqa: PLC0415 - start-up time
 
     if not selected.packages and not selected.everything:
         raise UsageError("name a package, or say --all", hint="`wheelhouse recipe list` shows the recipes")
     if selected.packages and selected.everything:
         raise UsageError("--all and names of packages do not go together", hint="leave one of them out")
-    workspace = session.workspace
     packages = parse_packages(selected.packages)
     recipes = session.registry.load([package.name for package in packages] if packages else None)
     wanted = Wanted(
@@ -125,14 +168,7 @@ def plan_for(
         only=selected.only,
         all_versions=selected.all_versions,
     )
-    facts = KnownFacts(
-        workspace=workspace,
-        results=results,
-        builders=builders,
-        setting=selected.builder or workspace.config.build.builder,
-        index=configured_index(workspace.config, os.environ),
-    )
-    return make_plan(select_jobs(recipes, wanted, workspace.config), facts, force=selected.force)
+    return select_jobs(recipes, wanted, session.workspace.config, machines)
 
 
 def reasons(impossible: Iterable[Planned]) -> Sequence[str]:
