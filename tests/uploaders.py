@@ -63,6 +63,8 @@ class Uploaders:
     count: int = 3
     size: int = 2000
     """Bytes in a wheel, about: every tenth has fifty times as many."""
+    local: str = ""
+    """The end of all versions, where others upload to the same projects: `+one`."""
     target: str | None = None
     acknowledged: dict[str, bytes] = field(default_factory=dict)
     """Files by their names: whoever uploaded them was told that they are safe."""
@@ -81,6 +83,10 @@ class Uploaders:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.rest()
+
+    def rest(self) -> None:
+        """End, with what is being uploaded acknowledged or not."""
         self._ended.set()
         for thread in self._threads:
             thread.join()
@@ -97,7 +103,7 @@ class Uploaders:
             serial = next(self._serial)
             wheel = SmallWheel(
                 name=f"spam{serial // _OF_A_PROJECT}",
-                version=f"1.{serial}",
+                version=f"1.{serial}{self.local}",
                 files={"spam.py": f"# {serial}\n" + "x" * self.size * (50 if serial % 10 == 0 else 1)},
             )
             data = packed(wheel)
