@@ -54,7 +54,7 @@ def test_pack__one_project_more__few_others_move(bins: int) -> None:
     old, new = places(before), places(after)
     assert set(old.values()) <= set(new.values())
     moved = [name for name, number in old.items() if new[name] != number]
-    assert len(moved) < 0.03 * len(before)
+    assert len(moved) < 0.05 * len(before)
 
 
 def test_pack__one_bin_more__few_move() -> None:
