@@ -16,6 +16,7 @@ FLOORS = (
     ("cli",),
     ("pipeline", "farm", "legacy", "scaffold", "lifecycle", "egg", "publish"),
     ("index",),
+    ("verify",),
     ("facts",),
     ("plan", "selection", "results"),
     ("builders", "trial"),

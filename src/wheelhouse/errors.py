@@ -249,6 +249,20 @@ class ShelfFullError(WheelhouseError):
     summary = "the mirror's disk budget is taken by what is kept on purpose"
 
 
+class VerifyError(WheelhouseError):
+    """A wheel is not what it is said to be, or nobody says what it should be."""
+
+    exit_code = 31
+    summary = "a wheel could not be verified"
+
+
+class AttestationError(WheelhouseError):
+    """Wheels were to be signed, and cannot be: no identity, or no answer from Sigstore."""
+
+    exit_code = 32
+    summary = "wheels could not be signed: no identity that Sigstore knows, or no answer from it"
+
+
 class CanceledError(WheelhouseError):
     """The run was stopped by Ctrl-C or SIGTERM."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from wheelhouse import check, provenance, requirements, sbom, seal, source, trial
 from wheelhouse.builders import BuildRequest
-from wheelhouse.buildkey import build_key
+from wheelhouse.buildkey import build_key, changes
 from wheelhouse.difference import differences
 from wheelhouse.errors import BuildTimeoutError, CanceledError, MachineError, NotReproducibleError, WheelhouseError
 from wheelhouse.facts import job_inputs
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from wheelhouse.results import Results
     from wheelhouse.source import SourceTree
     from wheelhouse.wheel import CheckedWheel
+
+#: Inputs that differ, named in a message.
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +82,39 @@ class Pipeline:
 
         A difference gives a failed record; the result that is there stays.
         """
-        return _Attempt(self, entry, dependencies).run(verify=before)
+        assert before.wheel is not None  # noqa: S101 - a finished job has one
+        wheel = self.results.wheel(before)
+        return _Attempt(self, entry, dependencies).run(_Known(wheel=wheel, sha256=before.wheel.sha256, record=before))
+
+    def rebuild(
+        self,
+        entry: Planned,
+        wheel: Path,
+        *,
+        dependencies: Sequence[Record] = (),
+        inputs: Mapping[str, str] | None = None,
+        lock: Lock | None = None,
+    ) -> Record:
+        """Build the job of a wheel from anywhere and compare the bytes; nothing is kept but the log.
+
+        `inputs` are those of its build key, as its provenance has them: where this machine's differ, the record says
+        in what. `lock` has the build requirements that it was built with; None: those that would be taken now.
+        """
+        known = _Known(wheel=wheel, sha256=sha256_of(wheel), key=seal.read_key(wheel), inputs=inputs, lock=lock)
+        return _Attempt(self, entry, dependencies).run(known)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """A wheel that a build has to give again."""
+
+    wheel: Path
+    sha256: str
+    record: Record | None = None
+    """None: the wheel comes from elsewhere."""
+    key: str | None = None
+    inputs: Mapping[str, str] | None = None
+    lock: Lock | None = None
 
 
 class _Attempt:
@@ -101,12 +136,12 @@ class _Attempt:
         self._details: dict[str, object] = {}
         self._findings: tuple[check.Finding, ...] = ()
 
-    def run(self, *, verify: Record | None = None) -> Record:
+    def run(self, known: _Known | None = None) -> Record:
         """Return the record of the attempt."""
         results = self._pipeline.results
         try:
             with workplace(self._job, self._log) as work:
-                record = self._build(work, verify)
+                record = self._build(work, known)
         except CanceledError:
             raise
         except (WheelhouseError, Failure, OSError) as error:
@@ -115,11 +150,11 @@ class _Attempt:
         except Exception as error:  # noqa: BLE001 - a defect of ours costs one job, not the batch
             self._log.line("".join(traceback.format_exception(error)))
             record = self._failed(error)
-        if record.status == "failed" and verify is None:
+        if record.status == "failed" and known is None:
             results.note(record)
         return record
 
-    def _build(self, work: Path, verify: Record | None) -> Record:
+    def _build(self, work: Path, known: _Known | None) -> Record:
         pipeline, job = self._pipeline, self._job
         with self._log.stage("source"):
             tree = source.prepare(
@@ -131,14 +166,15 @@ class _Attempt:
             )
         self._epoch = tree.facts.epoch
         with self._log.stage("requirements"):
-            lock, gathered = self._requirements(tree, work)
+            lock, gathered = self._requirements(tree, work, known.lock if known is not None else None)
         depends = {record.job: record.key or "" for record in self._dependencies}
         self._inputs = job_inputs(job, self._builder, lock, depends)
         self._key = build_key(self._inputs)
-        if verify is not None:
-            return self._compare(self._make(tree, gathered, work, self._key), verify)
-        if not pipeline.force and (known := self._reusable(self._key)):
-            return known
+        if known is not None:
+            self._expect_key(self._key, known)
+            return self._compare(self._make(tree, gathered, work, self._key), known)
+        if not pipeline.force and (record := self._reusable(self._key)):
+            return record
         adopted = None if pipeline.force else self._adopt(work, self._key)
         checked = self._check(adopted or self._make(tree, gathered, work, self._key), work)
         with self._log.stage("commit"):
@@ -211,9 +247,9 @@ class _Attempt:
             processes=pipeline.processes,
         )
 
-    def _requirements(self, tree: SourceTree, work: Path) -> tuple[Lock, requirements.Requirements]:
+    def _requirements(self, tree: SourceTree, work: Path, given: Lock | None) -> tuple[Lock, requirements.Requirements]:
         pipeline = self._pipeline
-        lock = requirements.resolve(
+        lock = given or requirements.resolve(
             tree.facts,
             self._job,
             state_locks=pipeline.workspace.locks,
@@ -264,10 +300,24 @@ class _Attempt:
             self._log.line(str(finding))
         return check.accept(sealed, examination, trial_findings=tried.findings, executed=tried.executed)
 
-    def _compare(self, sealed: SealedWheel, before: Record) -> Record:
-        if before.wheel is not None and sealed.sha256 == before.wheel.sha256:
-            return before.model_copy(update={"seconds": self._seconds()})
-        found = differences(self._pipeline.results.wheel(before), sealed.path)
+    def _expect_key(self, key: str, known: _Known) -> None:
+        """Refuse to build what cannot be the same: the key is in the wheel. Raises NotReproducibleError."""
+        if known.key in {None, key}:
+            return
+        differing = list(changes(known.inputs, self._inputs)) if known.inputs is not None else []
+        for line in differing:
+            self._log.line(f"another input: {line}")
+        told = "; ".join(differing[:_SHOWN]) or "its provenance would tell in what"
+        more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
+        raise NotReproducibleError(
+            f"it would be built otherwise here: {told}{more}",
+            hint="build with the same image, tools and recipe as it was",
+        )
+
+    def _compare(self, sealed: SealedWheel, known: _Known) -> Record:
+        if sealed.sha256 == known.sha256:
+            return (known.record or self._record()).model_copy(update={"status": "built", "seconds": self._seconds()})
+        found = differences(known.wheel, sealed.path)
         for difference in found:
             self._log.line(str(difference))
         kept = self._pipeline.workspace.state / "differing" / sealed.path.name

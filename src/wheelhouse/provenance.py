@@ -13,12 +13,15 @@ from urllib.parse import quote
 import pydantic
 from pydantic.alias_generators import to_camel
 
+from wheelhouse.buildkey import FORMAT
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wheelhouse.record import Origin, Pinned, Record
 
 FILE_NAME = "provenance.json"
+PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "pkg:pypi/wheelhouse#build/v1"
 _SHA256 = "sha256"
 
@@ -105,6 +108,15 @@ class Statement(_Part):
         """Say whether a file is a subject of it: by its bytes and its name."""
         return any(one.name == filename and one.digest.get(_SHA256) == sha256 for one in self.subject)
 
+    def digests(self, role: str) -> tuple[str, ...]:
+        """Return the hashes of what went in as `source`, `patch`, `recipe`, `image`, `build-requirement`, `grafted`."""
+        return tuple(
+            digest
+            for one in self.definition.resolved_dependencies
+            if (one.annotations or {}).get("role") == role
+            for digest in one.digest.values()
+        )
+
     def internal(self, name: str) -> Any:
         """Return one of our internal parameters; None where another builder's statement has none."""
         return (self.definition.internal_parameters or {}).get(name)
@@ -136,6 +148,7 @@ def statement(record: Record) -> Statement | None:
                 },
                 internal_parameters={
                     "key": record.key,
+                    "keyFormat": FORMAT,
                     "sourceDateEpoch": record.epoch,
                     "inputs": dict(record.inputs),
                 },

@@ -96,22 +96,25 @@ def seal(
 
 
 def read_key(path: Path) -> str | None:
-    """Return the build key inside a wheel; None where there is none, or where the file is no readable wheel.
+    """Return the build key inside a wheel; None where there is none, or where the file is no readable wheel."""
+    key = read_note(path).get("key")
+    return key if isinstance(key, str) else None
+
+
+def read_note(path: Path) -> Mapping[str, object]:
+    """Return what `seal` put into a wheel: its key and note; nothing where there is none.
 
     Reads the archive's directory and one small member, so it costs the same for any size.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            found = next(
-                (i for i in archive.infolist() if re.fullmatch(rf"[^/]+\.dist-info/{SEAL_NAME}", i.filename)), None
-            )
+            found = next((info for info in archive.infolist() if _SEAL_PATH.fullmatch(info.filename)), None)
             if found is None or found.file_size > _SEAL_LIMIT:
-                return None
+                return {}
             value = json.loads(archive.read(found))
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError):
-        return None
-    key = value.get("key") if isinstance(value, dict) else None
-    return key if isinstance(key, str) else None
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _open(wheel: Path) -> zipfile.ZipFile:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from wheelhouse.check.codes import Code
 from wheelhouse.trial.codes import MEANINGS
+from wheelhouse.verify import Code as VerifyCode
 
 PAGE = Path(__file__).parents[2] / "docs/reference/findings.md"
 ROW = re.compile(r"^\| (WH\d{3}) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
@@ -28,13 +29,16 @@ def test_page__has_every_code_of_the_checks() -> None:
     assert {code: row for code, row in rows().items() if code in expected} == expected
 
 
-def test_page__has_every_code_of_the_trial_and_no_other() -> None:
+def test_page__has_every_code_of_the_trial_of_verify_and_no_other() -> None:
     assert {code: title for code, (_, title) in rows().items() if code.startswith("WH4")} == dict(MEANINGS)
-    assert set(rows()) == {kind.code for kind in Code} | set(MEANINGS)
+    assert {code: row for code, row in rows().items() if code.startswith("WH6")} == {
+        kind.code: (str(kind.severity), kind.title) for kind in VerifyCode
+    }
+    assert set(rows()) == {kind.code for kind in (*Code, *VerifyCode)} | set(MEANINGS)
 
 
 def test_codes__are_unique() -> None:
-    codes = [kind.code for kind in Code]
+    codes = [kind.code for kind in (*Code, *VerifyCode)]
 
     assert len(set(codes)) == len(codes)
     assert not set(codes) & set(MEANINGS)

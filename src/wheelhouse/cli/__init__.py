@@ -27,6 +27,7 @@ COMMANDS = {
     "plan": "wheelhouse.cli.plan:plan",
     "matrix": "wheelhouse.cli.matrix:matrix",
     "check": "wheelhouse.cli.check:check",
+    "verify": "wheelhouse.cli.verify:verify",
     "repair": "wheelhouse.cli.repair:repair",
     "convert": "wheelhouse.cli.convert:convert",
     "recipe": "wheelhouse.cli.recipe:recipe",

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from wheelhouse.builders import Builder
-    from wheelhouse.cli.display import Display
     from wheelhouse.cli.session import Session
     from wheelhouse.job import BuilderName
+    from wheelhouse.joblog import Observer
     from wheelhouse.pipeline import Pipeline
     from wheelhouse.plan import Plan, Planned
     from wheelhouse.process import Processes
@@ -192,7 +192,15 @@ class _Run:
         from wheelhouse.farm import local  # noqa: PLC0415 - likewise
 
         display = Display(self.session.talk)
-        pipeline = self._pipeline(display, upgrade=upgrade)
+        pipeline = make_pipeline(
+            self.session,
+            display,
+            results=self.results,
+            builders=self.builders,
+            processes=self.processes,
+            upgrade=upgrade,
+            force=self.selected.force,
+        )
         chosen = width or self.session.workspace.config.build.jobs or local.default_width(plan.entries)
 
         def finished(entry: Planned, record: Record) -> None:
@@ -242,27 +250,38 @@ class _Run:
         self.results.offer(record)
         return record
 
-    def _pipeline(self, display: Display, *, upgrade: bool) -> Pipeline:
-        from wheelhouse import diagnose  # noqa: PLC0415 - start-up time
-        from wheelhouse.cli.trying import surroundings  # noqa: PLC0415 - likewise
-        from wheelhouse.config import configured_index, index_url  # noqa: PLC0415 - likewise
-        from wheelhouse.pipeline import Pipeline  # noqa: PLC0415 - likewise
 
-        workspace = self.session.workspace
-        return Pipeline(
-            workspace=workspace,
-            results=self.results,
-            builders=self.builders,
-            surroundings=surroundings(workspace, self.processes),
-            lookup=diagnose.machine_lookup(self.processes),
-            processes=self.processes,
-            observer=display,
-            index=lambda: index_url(workspace.config, os.environ),
-            resolver_index=configured_index(workspace.config, os.environ),
-            upgrade=upgrade,
-            force=self.selected.force,
-            environment=os.environ,
-        )
+def make_pipeline(
+    session: Session,
+    observer: Observer,
+    *,
+    results: Results,
+    builders: Mapping[BuilderName, Builder],
+    processes: Processes,
+    upgrade: bool = False,
+    force: bool = False,
+) -> Pipeline:
+    """Put together what builds jobs on this machine."""
+    from wheelhouse import diagnose  # noqa: PLC0415 - start-up time
+    from wheelhouse.cli.trying import surroundings  # noqa: PLC0415 - likewise
+    from wheelhouse.config import configured_index, index_url  # noqa: PLC0415 - likewise
+    from wheelhouse.pipeline import Pipeline  # noqa: PLC0415 - likewise
+
+    workspace = session.workspace
+    return Pipeline(
+        workspace=workspace,
+        results=results,
+        builders=builders,
+        surroundings=surroundings(workspace, processes),
+        lookup=diagnose.machine_lookup(processes),
+        processes=processes,
+        observer=observer,
+        index=lambda: index_url(workspace.config, os.environ),
+        resolver_index=configured_index(workspace.config, os.environ),
+        upgrade=upgrade,
+        force=force,
+        environment=os.environ,
+    )
 
 
 @contextmanager
