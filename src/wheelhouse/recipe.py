@@ -45,6 +45,8 @@ class PackageTable(Strict):
     """The project's name. Normalised (PEP 503), it is the folder's name."""
     import_names: tuple[ImportName, ...] | None = None
     """What `import` takes (PEP 794). Default: the name with `-` and `.` as `_`."""
+    retired: Reason | None = None
+    """Why it is no longer built; it is then left out of `--all`, and built only where it is named or depended on."""
 
 
 class VersionTable(Strict):

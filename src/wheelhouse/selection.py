@@ -87,7 +87,7 @@ def select_jobs(
     machines = machines or this_machine()
     asked = {canonicalize_name(package.name): package for package in wanted.packages}
     jobs: list[Job] = []
-    for project in _with_dependencies(recipes, asked or recipes):
+    for project in _with_dependencies(recipes, asked or _in_use(recipes)):
         recipe = recipes[project]
         versions = _versions(recipe, asked.get(project), wanted)
         targets = _targets(recipe, wanted, config, machines)
@@ -138,6 +138,10 @@ def _job_by_id(recipes: Mapping[NormalizedName, Recipe], id_: str, config: Confi
     if not found:
         raise UsageError(f"no job `{id_}`: an [[override]] of the recipe skips it")
     return found[0]
+
+
+def _in_use(recipes: Mapping[NormalizedName, Recipe]) -> Iterator[NormalizedName]:
+    return (project for project, recipe in recipes.items() if recipe.package.retired is None)
 
 
 def _with_dependencies(

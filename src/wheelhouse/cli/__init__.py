@@ -31,6 +31,7 @@ COMMANDS = {
     "repair": "wheelhouse.cli.repair:repair",
     "convert": "wheelhouse.cli.convert:convert",
     "recipe": "wheelhouse.cli.recipe:recipe",
+    "status": "wheelhouse.cli.status:status",
     "init": "wheelhouse.cli.init:init",
     "log": "wheelhouse.cli.log:log",
     "publish": "wheelhouse.cli.publish:publish",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wheelhouse.cli.completion import recipe_names
+from wheelhouse.cli.recipe_bump import bump, retire
 from wheelhouse.cli.recipe_new import new
 from wheelhouse.cli.session import pass_session
 from wheelhouse.errors import InvalidFileError, UsageError
@@ -27,6 +28,8 @@ def recipe() -> None:
 
 
 recipe.add_command(new)
+recipe.add_command(bump)
+recipe.add_command(retire)
 
 
 @recipe.command("list")
