@@ -114,11 +114,12 @@ class Job:
     memory: int = 0
     """Bytes that the job needs at its peak; 0: not said."""
     depends: tuple[NormalizedName, ...] = ()
+    id: str = field(init=False, compare=False, repr=False)
+    """`psycopg2-2.9.10-cp313-manylinux_x86_64`; unique in a plan, safe as a file name."""
 
-    @property
-    def id(self) -> str:
-        """`psycopg2-2.9.10-cp313-manylinux_x86_64`; unique in a plan, safe as a file name."""
-        return f"{self.project}-{self.version}-{self.target}"
+    def __post_init__(self) -> None:
+        """Write the id down: a plan asks for it a dozen times."""
+        object.__setattr__(self, "id", f"{self.project}-{self.version}-{self.target}")
 
     def __str__(self) -> str:
         """Return the id."""
