@@ -17,6 +17,7 @@ from starlette.routing import Route
 from wheelhouse.index.audit import AuditAction, AuditOutcome
 from wheelhouse.index.auth import Who
 from wheelhouse.index.publishers import MintRefusedError
+from wheelhouse.index.requests import body_of
 from wheelhouse.index.site import Deed, asker_of
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class _Routes:
 
 async def _mint(request: Request, publishing: TrustedPublishing) -> Minted:
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in body_of(request):
         body += chunk
         if len(body) > _MOST_BYTES:
             raise MintRefusedError("invalid-payload", "the request is too long")

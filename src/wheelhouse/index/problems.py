@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 RETRY_AFTER = 5
 #: Seconds until the spool may have room again.
 RETRY_AFTER_FULL = 60
+_DAMAGED = "the store of this index is damaged: tell those who run it"
+_UNKNOWN = "something went wrong here: the log of the server says what"
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_FULL = "the disk of this index is full: nothing more can be accepted until there is room"
 #: What may go better in so many seconds.
 _LATER: Sequence[tuple[tuple[type[Exception], ...], str, int]] = (
     ((StoreUnavailableError, OSError), "the store of this index is unavailable: try again later", RETRY_AFTER),
@@ -53,6 +58,10 @@ class DeniedError(Exception):
         self.denied = denied
 
 
+class SilentError(Exception):
+    """A client began a request and does not go on with it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """What a client is told."""
@@ -76,17 +85,28 @@ def problem_of(error: Exception) -> Problem:
     """Say what a client is told of an error."""
     if isinstance(error, DeniedError):
         return _denied(error.denied)
+    if isinstance(error, SilentError):
+        return Problem(status=408, text=str(error))
     for kind, status in _STATUS.items():
         if isinstance(error, kind):
             hint = f"\nhint: {error.hint}" if error.hint else ""
             return Problem(status=status, text=f"{error.message}{hint}")
+    passing = _passing(error)
+    if passing is not None:
+        return passing
+    damaged = isinstance(error, StoreDamagedError)
+    return Problem(status=500, text=_DAMAGED if damaged else _UNKNOWN)
+
+
+def _passing(error: Exception) -> Problem | None:
+    """Say what may go better later."""
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return Problem(status=503, text=_FULL, headers={"Retry-After": str(RETRY_AFTER_FULL)})
     for kinds, text, seconds in _LATER:
         if isinstance(error, kinds):
             elsewhere = isinstance(error, UpstreamUnavailableError)
             return Problem(status=503, text=text, headers={"Retry-After": str(seconds)}, elsewhere=elsewhere)
-    if isinstance(error, StoreDamagedError):
-        return Problem(status=500, text="the store of this index is damaged: tell those who run it")
-    return Problem(status=500, text="something went wrong here: the log of the server says what")
+    return None
 
 
 def outcome_of(error: Exception) -> AuditOutcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,15 +11,19 @@ from starlette.responses import PlainTextResponse
 
 from wheelhouse.errors import IndexRefusesError
 from wheelhouse.index.auth import Denied
-from wheelhouse.index.problems import DeniedError, problem_of
+from wheelhouse.index.problems import DeniedError, SilentError, problem_of
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from starlette.requests import Request
     from starlette.responses import Response
 
 LOG = logging.getLogger("wheelhouse.index")
 _MOST_BYTES = 64 * 1024
 _JSON = "application/json"
+LONGEST_SILENCE = 60.0
+"""Seconds: who sends nothing for so long in the middle of a request has gone, or wants to keep others out."""
 
 
 class Body(pydantic.BaseModel):
@@ -36,12 +41,26 @@ def expect_program(request: Request) -> None:
         raise DeniedError(Denied(status=403, message="a web page cannot do this"))
 
 
+async def body_of(request: Request, *, silence: float = LONGEST_SILENCE) -> AsyncIterator[bytes]:
+    """Yield the body as it comes. Raises SilentError, ClientDisconnect."""
+    pieces = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(silence):
+                piece = await anext(pieces, None)
+        except TimeoutError:
+            raise SilentError(f"nothing more of the request came for {silence:g} seconds") from None
+        if piece is None:
+            return
+        yield piece
+
+
 async def read_json(request: Request, kind: type[_Body]) -> _Body:
     """Read a small body of the type that no form in a web page can send. Raises IndexRefusesError."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
         raise IndexRefusesError(f"the body has to be {_JSON}", hint=f"Content-Type: {_JSON}, and at least {{}}")
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in body_of(request):
         body += chunk
         if len(body) > _MOST_BYTES:
             raise IndexRefusesError(f"the body has more than {_MOST_BYTES} bytes")

@@ -17,7 +17,7 @@ from wheelhouse.index.managing import managing_routes
 from wheelhouse.index.model import parse_project
 from wheelhouse.index.oidc_routes import oidc_routes
 from wheelhouse.index.operations import operation_routes
-from wheelhouse.index.problems import NOT_FOUND, DeniedError
+from wheelhouse.index.problems import NOT_FOUND, DeniedError, SilentError
 from wheelhouse.index.projectjson import newest, project_json
 from wheelhouse.index.requests import answer_problem
 from wheelhouse.index.scopes import Action
@@ -49,6 +49,7 @@ def make_routes(site: Site) -> Starlette:
         exception_handlers={
             WheelhouseError: answer_problem,
             DeniedError: answer_problem,
+            SilentError: answer_problem,
             OSError: answer_problem,
             Exception: answer_problem,
             404: _not_found,

@@ -11,8 +11,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 
 from wheelhouse.index.audit import AuditAction, AuditOutcome
+from wheelhouse.index.problems import SilentError
 from wheelhouse.index.repository import SameBytes
-from wheelhouse.index.requests import answer_problem, expect_program
+from wheelhouse.index.requests import LONGEST_SILENCE, answer_problem, body_of, expect_program
 from wheelhouse.index.scopes import Action
 from wheelhouse.index.site import Deed, asker_of
 
@@ -35,6 +36,8 @@ class Uploading:
     action: AuditAction = AuditAction.UPLOAD
     done: str = "is published"
     """What is said of a file that is new there."""
+    silence: float = LONGEST_SILENCE
+    """Seconds that a client may send nothing for."""
 
     async def upload(self, request: Request) -> Response:
         """Take an upload. What is refused is read to its end first, or its sender would see a broken connection."""
@@ -42,6 +45,8 @@ class Uploading:
             return await self._upload(request)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads this
+        except SilentError as error:
+            return answer_problem(request, error)
         except Exception as error:  # noqa: BLE001 - told, and logged where it is ours
             await self._drain(request)
             return answer_problem(request, error)
@@ -59,9 +64,11 @@ class Uploading:
         try:
             site.expect_known(asker, Action.UPLOAD)
             taken = await self.uploads.take(
-                request.stream(), content_type=request.headers.get("content-type", ""), authorize=authorize
+                body_of(request, silence=self.silence),
+                content_type=request.headers.get("content-type", ""),
+                authorize=authorize,
             )
-        except ClientDisconnect:
+        except (ClientDisconnect, SilentError):
             raise
         except Exception as error:
             await site.note_failure(asker, deed, error)
@@ -77,8 +84,8 @@ class Uploading:
 
     async def _drain(self, request: Request) -> None:
         read = 0
-        with suppress(ClientDisconnect, RuntimeError):  # gone, or read to its end before
-            async for chunk in request.stream():
+        with suppress(ClientDisconnect, SilentError, RuntimeError):  # gone, or read to its end before
+            async for chunk in body_of(request, silence=self.silence):
                 read += len(chunk)
                 if read > self.uploads.limit:
                     return
