@@ -201,3 +201,11 @@ def test_gather__another_file_than_was_resolved(index: Index) -> None:
     evil = requirements.Lock(pins=(replace(lock.pins[0], filename="../evil.whl"),))
     with pytest.raises(RequirementsError, match="not a wheel's filename"):
         requirements.gather(evil, cache=index.folder / "cache", folder=index.folder / "out")
+
+
+def test_resolve__own_wheel_needs_a_newer_glibc_than_images_have__is_taken_where_it_was_built(index: Index) -> None:
+    own = a_wheel(index.folder / "own", "deep-3.0-cp311-cp311-manylinux_2_36_x86_64.whl")
+
+    lock = index.resolve(facts("deep>=2"), a_job(), own)
+
+    assert [pin.filename for pin in lock.pins] == [own.name]

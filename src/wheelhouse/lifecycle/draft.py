@@ -52,7 +52,7 @@ def _package(found: Found, said: Survey) -> Iterator[str]:
 def _version(found: Found) -> Iterator[str]:
     yield "[[version]]"
     yield f"version = {_quoted(str(found.version))}"
-    yield f"sha256 = {_quoted(found.sha256)} # says {found.origin}"
+    yield f"sha256 = {_quoted(found.sha256)} # says {_remark(found.origin)}"
 
 
 def _packages(said: Survey) -> Iterator[str]:

@@ -82,11 +82,11 @@ def remove_from_array(document: TOMLDocument, table: str, key: str, values: Iter
 
 
 def set_values(document: TOMLDocument, table: str, values: Mapping[str, object]) -> None:
-    """Set keys of a table; a text of several lines is written as one."""
+    """Set keys of a table. A text of several lines, which holds no `'''`, is written as one."""
     place = _table(document, table)
     for key, value in values.items():
         several = isinstance(value, str) and "\n" in value
-        place[key] = tomlkit.string(f"\n{value}", literal=True, multiline=True) if several else value
+        place[key] = tomlkit.value(f"'''\n{value}'''") if several else value  # its first newline is layout
 
 
 def _table(document: TOMLDocument, dotted: str) -> Any:

@@ -98,13 +98,14 @@ def _imports(record: Record, recipe: Recipe) -> Iterator[Change]:
     tested = recipe.import_names if recipe.test.imports is None else recipe.test.imports
     absent: dict[str, str] = {}
     for finding in record.findings:
-        if finding.code == EXTENSION_IDLE and finding.where:
-            modules = (*tested, *_module(finding.where))
-            yield from _tests(modules, why=f"the imports loaded no extension, and the wheel has {finding.where}")
+        if finding.code == EXTENSION_IDLE and finding.where and (module := _module(finding.where)):
+            yield from _tests(
+                (*tested, *module), why=f"the imports loaded no extension, and the wheel has {finding.where}"
+            )
         elif finding.code == IMPORT_FAILED and (failed := _FAILED.match(finding.message)):
             if failed["error"] not in _NOT_LOADED:
                 yield from _refusal(failed["name"], failed["error"], failed["words"] or "")
-            elif (module := _ABSENT.search(failed["words"] or "")) and module["name"] == failed["name"]:
+            elif (lacking := _ABSENT.search(failed["words"] or "")) and lacking["name"] == failed["name"]:
                 absent[failed["name"]] = finding.message
     left = tuple(name for name in tested if name not in absent)
     if absent and left:

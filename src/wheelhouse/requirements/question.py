@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from wheelhouse.requirements.platforms import Platform
     from wheelhouse.source import SourceFacts
     from wheelhouse.target import BuildIdentifier
+
+#: What images have is asked for anyway (`platforms.py`).
+_GLIBC_OF_IMAGES = 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +74,7 @@ def ask(facts: SourceFacts, job: Job, *, own_wheels: Sequence[Path], machine: Bu
     """Put the question: what does building this job need on the machine that builds it (default: the target's)."""
     runs_on = machine or job.target
     named = job.image or job.cibuildwheel.get(f"{runs_on.family}-{runs_on.arch}-image")
-    image = named if isinstance(named, str) else None
+    image = named if isinstance(named, str) else _glibc_of(own_wheels)
     return _question(
         (*facts.requires, *job.requires),
         job.constraints,
@@ -79,6 +83,16 @@ def ask(facts: SourceFacts, job: Job, *, own_wheels: Sequence[Path], machine: Bu
         image=image,
         own=_fitting(own_wheels, platform_of(runs_on, image=image)) if own_wheels else (),
     )
+
+
+def _glibc_of(own_wheels: Sequence[Path]) -> str | None:
+    """Return the newest glibc that one of our wheels asks for, as an image's name has it; None: what images have does.
+
+    The host builder grafts this machine's libraries, so what it built may need more than any image has, and runs here.
+    """
+    found = [re.search(r"manylinux_2_(\d+)_\w+\.whl$", path.name) for path in own_wheels]
+    newest = max((int(match[1]) for match in found if match), default=0)
+    return f"manylinux_2_{newest}" if newest > _GLIBC_OF_IMAGES else None
 
 
 @functools.cache  # a registry of a thousand recipes asks few different questions
