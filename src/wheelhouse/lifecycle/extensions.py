@@ -32,7 +32,7 @@ _CMAKE_PACKAGE = re.compile(r"\bfind_package\(\s*(?P<name>\w+)(?P<rest>[^)]*)\)"
 _CMAKE_PKG_CONFIG = re.compile(r"\bpkg_(?:check|search)_modules?\(\s*\w+\s+(?P<rest>[^)]*)\)", re.IGNORECASE)
 _INIT = re.compile(r"\bPyInit_(?P<name>\w+)\s*\(")
 _INCLUDE = re.compile(
-    r"^[ \t]*#[ \t]*(?P<word>include|if|ifdef|ifndef|endif)\b[ \t]*(?:<(?P<name>[\w./+-]+)>)?", re.MULTILINE
+    r"^[ \t]*#[ \t]*(?P<word>include|if|ifdef|ifndef|endif)\b[ \t]*(?:[<\"](?P<name>[\w./+-]+)[>\"])?", re.MULTILINE
 )
 _EXTERN = re.compile(r"^cdef extern from\s+[\"']<?(?P<name>[\w./+-]+\.h\w*)>?[\"']", re.MULTILINE)
 _C_FILES = frozenset({".c", ".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp"})
