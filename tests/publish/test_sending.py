@@ -26,10 +26,12 @@ class FakeUploader:
     replies: dict[str, Reply] = field(default_factory=dict)
     usual: Reply = OK
     names: list[str] = field(default_factory=list)
+    attestations: dict[str, str | None] = field(default_factory=dict)
 
-    def upload(self, path: Path, *, name: str, sha256: str) -> Reply:
+    def upload(self, path: Path, *, name: str, sha256: str, attestations: str | None = None) -> Reply:
         assert path.is_file()
         self.names.append(name)
+        self.attestations[name] = attestations
         return self.replies.get(name, self.usual)
 
 

@@ -35,6 +35,7 @@ Examples:
   wheelhouse publish --index-url http://localhost:8080/legacy/      # all of dist/
   wheelhouse publish dist/psycopg2-*.whl --repository internal      # a section of .pypirc
   wheelhouse publish --trusted-publishing always                    # in a CI job that the index trusts
+  wheelhouse publish --attestations                                 # signed by the CI job, with its provenance
   wheelhouse publish --stage --test                                 # all at once, once all install and import
   TWINE_USERNAME=__token__ TWINE_PASSWORD=... wheelhouse publish    # to [publish] url in wheelhouse.toml
 """
@@ -58,6 +59,11 @@ Examples:
     " the same wheels go to the same stage. Nothing is spooled.",
 )
 @click.option("--test", is_flag=True, help="With --stage: install and import them from there, and publish if all work.")
+@click.option(
+    "--attestations/--no-attestations",
+    default=None,
+    help="Sign by the identity of the CI job (Sigstore, PEP 740). [default: in jobs of public repositories]",
+)
 @click.option("--no-spool", is_flag=True, help="Fail when the index is down, instead of delivering later.")
 @click.option(
     "--timeout",
@@ -79,6 +85,7 @@ def publish(
     skip_existing: bool,
     stage: str | None,
     test: bool,
+    attestations: bool | None,
     no_spool: bool,
     trusted_publishing: str | None,
     timeout: float,
@@ -115,6 +122,9 @@ def publish(
     if dry_run:
         _plan(session, ready, destination, as_json=as_json)
         return
+    from wheelhouse.cli.attesting import with_attestations  # noqa: PLC0415 - start-up time
+
+    ready = with_attestations(session, ready, asked=attestations)
     with ExitStack() as stack:
         sender = Sender(
             destination=destination,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wheelhouse.check import examine
 from wheelhouse.errors import CheckError, UsageError
@@ -11,7 +11,7 @@ from wheelhouse.finding import errors
 from wheelhouse.wheel import WheelName, sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 
@@ -23,6 +23,8 @@ class Publishable:
     name: WheelName
     sha256: str
     """Of the bytes that were checked: no others are sent."""
+    attestations: tuple[Mapping[str, Any], ...] = ()
+    """What is sent along (PEP 740), as JSON has it."""
 
 
 def prepare(paths: Iterable[Path]) -> list[Publishable]:

@@ -67,8 +67,8 @@ class Reply:
 class Uploader(Protocol):
     """Something that sends files to one index. Used from several threads."""
 
-    def upload(self, path: Path, *, name: str, sha256: str) -> Reply:
-        """Send a file under a name, if its bytes are those expected."""
+    def upload(self, path: Path, *, name: str, sha256: str, attestations: str | None = None) -> Reply:
+        """Send a file under a name, if its bytes are those expected. `attestations`: a JSON list (PEP 740)."""
         ...
 
 

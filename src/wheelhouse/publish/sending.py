@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import enum
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from wheelhouse.publish.reply import Uploader
     from wheelhouse.spool import Item, Spool
 
+#: The field of a spooled item that has its attestations.
+_ATTESTATIONS = "attestations"
 _HINTS = {
     Verdict.DENIED: "TWINE_USERNAME and TWINE_PASSWORD, a keyring or .pypirc have the credentials; do they allow this?",
     Verdict.OUTAGE: "try again later; without --no-spool it would be kept and delivered by the next run",
@@ -148,7 +151,9 @@ class _Line:
         """Deliver until nothing is free: what is behind another worker's item is that worker's to take."""
         sender, spool = self._sender, self._spool
         while not self.stop.is_set() and (item := spool.lease(target=sender.destination.url)) is not None:
-            reply = sender.uploader.upload(item.path, name=item.name, sha256=item.sha256)
+            reply = sender.uploader.upload(
+                item.path, name=item.name, sha256=item.sha256, attestations=item.fields.get(_ATTESTATIONS)
+            )
             sent = _settle(sender, spool, item, reply)
             self.sent.append(sent)
             sender.tell(sent)
@@ -193,7 +198,9 @@ class _Queue:
         if self._down.is_set():
             return self._keep(wheel, self._why, Verdict.OUTAGE)
         filename = wheel.name.filename
-        reply = sender.uploader.upload(wheel.path, name=filename, sha256=wheel.sha256)
+        reply = sender.uploader.upload(
+            wheel.path, name=filename, sha256=wheel.sha256, attestations=_attestations(wheel)
+        )
         if reply.verdict is Verdict.OUTAGE:
             self._stop(reply.reason)
         if reply.verdict in {Verdict.OUTAGE, Verdict.FAILED}:
@@ -221,11 +228,24 @@ class _Queue:
                 target=destination.url,
                 name=filename,
                 order_key=wheel.name.project,
-                fields={"repository": destination.repository} if destination.repository else {},
+                fields=_fields(destination, wheel),
                 verdict=reason,
                 sha256=wheel.sha256,
             )
         return Sent(filename=filename, sha256=wheel.sha256, outcome=Outcome.SPOOLED, reason=reason)
+
+
+def _fields(destination: Destination, wheel: Publishable) -> dict[str, str]:
+    """Return what a delivery will have to know. Attestations too: nobody could sign then in this job's name."""
+    attestations = _attestations(wheel)
+    return {
+        **({"repository": destination.repository} if destination.repository else {}),
+        **({_ATTESTATIONS: attestations} if attestations else {}),
+    }
+
+
+def _attestations(wheel: Publishable) -> str | None:
+    return json.dumps(wheel.attestations) if wheel.attestations else None
 
 
 def _settle(sender: Sender, spool: Spool, item: Item, reply: Reply) -> Sent:

@@ -6,6 +6,7 @@ index trusts it; else the upload is anonymous.
 
 from __future__ import annotations
 
+import json
 import tempfile
 import threading
 import zipfile
@@ -71,8 +72,8 @@ class TwineUploader:
     ) -> None:
         self._open.close()
 
-    def upload(self, path: Path, *, name: str, sha256: str) -> Reply:
-        """Send a file under a name, if its bytes are those expected."""
+    def upload(self, path: Path, *, name: str, sha256: str, attestations: str | None = None) -> Reply:
+        """Send a file under a name, if its bytes are those expected. `attestations`: a JSON list (PEP 740)."""
         with ExitStack() as stack:
             if path.name != name:  # in the spool files are called by their sha256; twine goes by the name
                 named = Path(stack.enter_context(tempfile.TemporaryDirectory())) / name
@@ -84,6 +85,8 @@ class TwineUploader:
                 return Reply(verdict=Verdict.REFUSED, reason=f"twine cannot read it: {error}")
             if package.sha2_digest != sha256:
                 return Reply(verdict=Verdict.REFUSED, reason="its bytes are no longer those that were checked")
+            if attestations is not None:
+                package.attestations = json.loads(attestations)
             return self._send(package)
 
     def _send(self, package: PackageFile) -> Reply:
