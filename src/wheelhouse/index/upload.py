@@ -66,7 +66,7 @@ class Uploads:
         Raises IndexRefusesError for what is not right with it, FileExistsDifferentError where its name is taken,
         StoreUnavailableError and SpoolFullError where it cannot be kept now.
         """
-        # For a stage too: what a killed server leaves in a spool is swept; what it leaves in the system's folder is not.
+        # For a stage too: what a killed server leaves in a spool is swept, and nobody sweeps the system's folder.
         with self.outbox.scratch() if self.outbox else self.repository.store.scratch() as file:
             form = await read_form(body, content_type=content_type, file=file, limit=self.limit)
             file.flush()
