@@ -177,6 +177,14 @@ def _python_programs(command: str) -> Iterator[str]:
         pytest.param("msgpack", "msgpack/_cmsgpack.*.so", [], id="msgpack: C that Cython wrote"),
         pytest.param("kiwisolver", "kiwisolver/_cext.*.so", [], id="kiwisolver: C++"),
         pytest.param("webrtcvad", "_webrtcvad.*.so", [], id="webrtcvad: with a patch"),
+        pytest.param("rpi-gpio", "RPi/_GPIO.*.so", [], id="rpi-gpio: runs on another machine only"),
+        pytest.param(
+            "pylibacl",
+            "posix1e.*.so",
+            ["libacl"],
+            id="pylibacl: as recipe new wrote it",
+            marks=pytest.mark.skipif(not Path("/usr/include/sys/acl.h").exists(), reason="needs libacl's headers"),
+        ),
         pytest.param(
             "pyyaml",
             "yaml/_yaml.*.so",
