@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import nox
 
@@ -11,6 +12,17 @@ nox.options.sessions = ["lint", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
+
+EXTRAS = "[zig,index,attestations]"
+
+
+def own() -> str:
+    """Return what is tested: the wheel in the folder `WHEELHOUSE_WHEEL`, else one that is built now."""
+    folder = os.environ.get("WHEELHOUSE_WHEEL")
+    if not folder:
+        return f".{EXTRAS}"
+    (wheel,) = Path(folder).glob("*.whl")
+    return f"{wheel.absolute()}{EXTRAS}"
 
 
 @nox.session
@@ -25,7 +37,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Test the built wheel, as a user installs it. What this machine cannot run is skipped with its reason."""
-    session.install(".[zig,index,attestations]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.install(own(), *nox.project.dependency_groups(PROJECT, "test"))
     workers = os.environ.get("WHEELHOUSE_TEST_WORKERS", "auto")
     arguments = session.posargs or ["-n", workers, "--dist", "worksteal"]
     session.run("pytest", *arguments)
@@ -34,7 +46,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def matrix(session: nox.Session) -> None:
     """Run the quick tests on every Python that we support."""
-    session.install(".[zig,index,attestations]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.install(own(), *nox.project.dependency_groups(PROJECT, "test"))
     session.run("pytest", "-m", "not slow and not container", *session.posargs)
 
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "build": "wheelhouse.cli.build:build",
     "plan": "wheelhouse.cli.plan:plan",
     "matrix": "wheelhouse.cli.matrix:matrix",
+    "summary": "wheelhouse.cli.summary:summary",
     "check": "wheelhouse.cli.check:check",
     "verify": "wheelhouse.cli.verify:verify",
     "repair": "wheelhouse.cli.repair:repair",

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import os
-import secrets
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from wheelhouse.cli.github import outputs_file, write_outputs
 from wheelhouse.cli.selecting import Selected, jobs_for, reasons, targeting
 from wheelhouse.cli.session import pass_session
-from wheelhouse.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from wheelhouse.cli.session import Session
     from wheelhouse.farm.github import Matrix
@@ -66,16 +67,14 @@ def matrix(
     from wheelhouse.farm.durations import Durations, read_durations  # noqa: PLC0415 - start-up time
     from wheelhouse.farm.github import make_matrix  # noqa: PLC0415 - likewise
 
-    if github_output and not os.environ.get("GITHUB_OUTPUT"):
-        raise UsageError(
-            "GITHUB_OUTPUT names no file", hint="--github-output is for jobs of GitHub Actions; see --json"
-        )
+    outputs = outputs_file() if github_output else None
     selected = _selected(session, changed_since, **options)
-    plan, setting = _plan(session, selected)
-    durations = Durations(read_durations(session.workspace.jobs))
-    made = make_matrix(plan, durations.estimate, builder=setting, most=cells, target=minutes * _MINUTE)
-    if github_output:
-        _write_outputs(Path(os.environ["GITHUB_OUTPUT"]), made.to_outputs() | _results(session))
+    with _much_that_stays():
+        plan, setting = _plan(session, selected)
+        durations = Durations(read_durations(session.workspace.jobs))
+        made = make_matrix(plan, durations.estimate, builder=setting, most=cells, target=minutes * _MINUTE)
+    if outputs is not None:
+        write_outputs(outputs, made.to_outputs() | _results(session))
     if as_json:
         click.echo(made.to_json(), nl=False)
     else:
@@ -84,6 +83,18 @@ def matrix(
             click.echo(f"{cell.name}  {cell.runner}{emulated}, {cell.seconds / _MINUTE:.0f} min: {' '.join(cell.jobs)}")
     if not session.quiet:
         _tell(plan, made)
+
+
+@contextmanager
+def _much_that_stays() -> Iterator[None]:
+    """Keep the collector of circles from looking at all values again and again: that is a third of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _selected(session: Session, changed_since: str | None, **options: Any) -> Selected | None:
@@ -128,12 +139,6 @@ def _results(session: Session) -> dict[str, str]:
     kept = (workspace.dist, workspace.jobs, workspace.locks)
     paths = [Path(os.path.relpath(path)).as_posix() for path in kept]
     return {"results": "\n".join(paths), "root": Path(os.path.relpath(os.path.commonpath(kept))).as_posix()}
-
-
-def _write_outputs(file: Path, outputs: Mapping[str, str]) -> None:
-    end = secrets.token_hex(16)  # nothing that stands in a value can end it
-    with file.open("a", encoding="utf-8") as stream:
-        stream.writelines(f"{name}<<{end}\n{value}\n{end}\n" for name, value in outputs.items())
 
 
 def _tell(plan: Plan, made: Matrix) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
 import click
 
 from wheelhouse.cli.completion import recipe_names
+from wheelhouse.cli.github import outputs_file, write_outputs
 from wheelhouse.cli.session import pass_session
 from wheelhouse.errors import JobsFailedError, UsageError
 
@@ -39,8 +41,18 @@ Examples:
 @click.option("--check", is_flag=True, help="Write nothing; exit status 1 where upstream has something newer.")
 @click.option("--keep", is_flag=True, help="Keep the version that was the newest, below the new one.")
 @click.option("--json", "as_json", is_flag=True, help="Print what became of each recipe as JSON.")
+@click.option("--github-output", is_flag=True, help="As --check; write `projects` that are behind to $GITHUB_OUTPUT.")
 @pass_session
-def bump(session: Session, *, names: tuple[str, ...], everything: bool, check: bool, keep: bool, as_json: bool) -> int:
+def bump(
+    session: Session,
+    *,
+    names: tuple[str, ...],
+    everything: bool,
+    check: bool,
+    keep: bool,
+    as_json: bool,
+    github_output: bool,
+) -> int:
     """Write upstream's newest versions into recipes, with their hashes from the index.
 
     Yanked versions and prereleases are passed over. A recipe's patches are tried on the new source first; where one
@@ -48,10 +60,15 @@ def bump(session: Session, *, names: tuple[str, ...], everything: bool, check: b
     """
     from wheelhouse.lifecycle.bumping import bump as bring_up  # noqa: PLC0415 - start-up time
 
+    outputs = outputs_file() if github_output else None
+    check = check or github_output
     recipes = chosen_recipes(session, names, everything=everything)
     known = ask_upstream(session, recipes)
     cache = session.workspace.cache
     bumps = [bring_up(recipe, known[recipe.project], cache=cache, writing=not check, keep=keep) for recipe in recipes]
+    if outputs is not None:
+        behind = [entry.project for entry in bumps if entry.state == "newer"]
+        write_outputs(outputs, {"projects": json.dumps(behind)})
     if as_json:
         session.json([entry.to_json() for entry in bumps])
     else:
@@ -63,7 +80,7 @@ def bump(session: Session, *, names: tuple[str, ...], everything: bool, check: b
             click.echo(f"{current} of {len(bumps)} recipes have upstream's newest version", err=True)
     if any(entry.state in {"refused", "unknown"} for entry in bumps):
         return JobsFailedError.exit_code
-    return _NEWER if any(entry.state == "newer" for entry in bumps) else 0
+    return _NEWER if outputs is None and any(entry.state == "newer" for entry in bumps) else 0
 
 
 @click.command(

@@ -58,7 +58,7 @@ class Cell(_Part):
 
     def to_github(self) -> dict[str, str]:
         """Return what an expression in a workflow sees; the jobs stay in the file: outputs are limited to 1 MB."""
-        return {"name": self.name, "runner": self.runner, "emulates": self.emulates}
+        return {"name": self.name, "platform": self.platform, "runner": self.runner, "emulates": self.emulates}
 
 
 class Matrix(_Part):
