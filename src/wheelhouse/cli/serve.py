@@ -87,6 +87,7 @@ def serve(
     try:
         from wheelhouse.index.app import make_app  # noqa: PLC0415 - start-up time
         from wheelhouse.index.environment import with_options, with_variables  # noqa: PLC0415 - likewise
+        from wheelhouse.index.front import Front  # noqa: PLC0415 - likewise
         from wheelhouse.index.logs import start_log  # noqa: PLC0415 - likewise
         from wheelhouse.index.serving import Listening, serve_until_stopped  # noqa: PLC0415 - likewise
         from wheelhouse.index.settings import Settings  # noqa: PLC0415 - likewise
@@ -127,7 +128,7 @@ def serve(
     listening = listening.on_free_port()
     start_log(chosen.log, quiet=session.quiet)
     _greet(session, listening, settings)
-    serve_until_stopped(app, listening)
+    serve_until_stopped(Front(app, prefix=listening.prefix), listening)
 
 
 def _greet(session: Session, listening: Listening, settings: Settings) -> None:

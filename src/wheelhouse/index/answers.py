@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wheelhouse.index.model import Sha256
     from wheelhouse.index.negotiation import MediaType
     from wheelhouse.index.problems import Problem
-    from wheelhouse.index.render import Page
+    from wheelhouse.index.render import Body, Page
 
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -100,21 +100,10 @@ class Reply:
         encoding = best_encoding(self.headers.get("accept-encoding"))
         if page.takes_long(encoding):
             await asyncio.to_thread(page.encoded, encoding)
-        body = page.encoded(encoding)
-        charset = "; charset=utf-8" if media_type.value.startswith("text/") else ""
-        headers = [
-            (b"etag", body.etag.encode()),
-            (b"cache-control", self._caching(_ASK_AGAIN)),
-            (b"vary", b"Accept, Accept-Encoding"),
-        ]
-        if is_known(self.headers.get("if-none-match"), body.etag):
-            await self._start(304, headers)
-            await self._end()
-            return
-        headers.append((b"content-type", f"{media_type.value}{charset}".encode()))
-        if body.encoding is not None:
-            headers.append((b"content-encoding", body.encoding.encode()))
-        await self._whole(200, body.data, headers)
+        known = self.headers.get("if-none-match")
+        status, headers, data = page_answer(page.encoded(encoding), media_type, known=known, public=self.public)
+        await self._start(status, headers)
+        await self.send({"type": "http.response.body", "body": b"" if self.head else data})
 
     @property
     def wants_range(self) -> bool:
@@ -124,15 +113,7 @@ class Reply:
     async def arriving(self, sha256: Sha256, size: int, pieces: AsyncIterator[bytes]) -> None:
         """Answer with a file that is on its way here. Its first piece is here before the status is sent."""
         piece = await anext(pieces, b"")
-        headers = [
-            (b"etag", f'"{sha256}"'.encode()),
-            (b"cache-control", self._caching(_FOR_EVER)),
-            (b"accept-ranges", b"bytes"),
-            (b"content-type", b"application/octet-stream"),
-            (b"content-length", str(size).encode()),
-            _NO_SNIFFING,
-        ]
-        await self._start(200, headers)
+        await self._start(200, file_headers(sha256, size, public=self.public))
         while piece:
             await self.send({"type": "http.response.body", "body": piece, "more_body": True})
             piece = await anext(pieces, b"")
@@ -141,11 +122,7 @@ class Reply:
     async def blob(self, store: Blobs, sha256: Sha256, size: int) -> None:
         """Answer with a file of the store, or a range of it, or that the client has it."""
         etag = f'"{sha256}"'
-        headers = [
-            (b"etag", etag.encode()),
-            (b"cache-control", self._caching(_FOR_EVER)),
-            (b"accept-ranges", b"bytes"),
-        ]
+        headers = _of_file(etag, public=self.public)
         if is_known(self.headers.get("if-none-match"), etag):
             await self._start(304, headers)
             await self._end()
@@ -156,11 +133,7 @@ class Reply:
             await self._whole(416, b"", [(b"content-range", f"bytes */{size}".encode())])
             return
         status, part = (200, Span(0, size)) if span is None else (206, span)
-        headers += [
-            (b"content-type", b"application/octet-stream"),
-            (b"content-length", str(part.end - part.start).encode()),
-            _NO_SNIFFING,
-        ]
+        headers += _of_bytes(part.end - part.start)
         if span is not None:
             headers.append((b"content-range", f"bytes {part.start}-{part.end - 1}/{size}".encode()))
         path = store.local_path(sha256) if self.pathsend and span is None else None
@@ -197,5 +170,45 @@ class Reply:
     async def _end(self) -> None:
         await self.send({"type": "http.response.body", "body": b""})
 
-    def _caching(self, directive: str) -> bytes:
-        return f"{'public' if self.public else 'private'}, {directive}".encode()
+
+def page_answer(
+    body: Body, media_type: MediaType, *, known: str | None, public: bool
+) -> tuple[int, list[Header], bytes]:
+    """Return status, headers and body of the answer with a page; `known` is what the client has (If-None-Match)."""
+    headers = [
+        (b"etag", body.etag.encode()),
+        (b"cache-control", _caching(_ASK_AGAIN, public=public)),
+        (b"vary", b"Accept, Accept-Encoding"),
+    ]
+    if is_known(known, body.etag):
+        return 304, headers, b""
+    charset = "; charset=utf-8" if media_type.value.startswith("text/") else ""
+    headers.append((b"content-type", f"{media_type.value}{charset}".encode()))
+    if body.encoding is not None:
+        headers.append((b"content-encoding", body.encoding.encode()))
+    return 200, [*headers, (b"content-length", str(len(body.data)).encode()), _NO_SNIFFING], body.data
+
+
+def file_headers(sha256: str, size: int, *, public: bool) -> list[Header]:
+    """Return the headers of an answer with a whole file."""
+    return [*_of_file(f'"{sha256}"', public=public), *_of_bytes(size)]
+
+
+def _of_file(etag: str, *, public: bool) -> list[Header]:
+    return [
+        (b"etag", etag.encode()),
+        (b"cache-control", _caching(_FOR_EVER, public=public)),
+        (b"accept-ranges", b"bytes"),
+    ]
+
+
+def _of_bytes(size: int) -> list[Header]:
+    return [
+        (b"content-type", b"application/octet-stream"),
+        (b"content-length", str(size).encode()),
+        _NO_SNIFFING,
+    ]
+
+
+def _caching(directive: str, *, public: bool) -> bytes:
+    return f"{'public' if public else 'private'}, {directive}".encode()

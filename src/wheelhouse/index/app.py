@@ -138,9 +138,9 @@ class IndexApp:
     """The application. Holds nothing that another process would have to know."""
 
     def __init__(self, *, site: Site, access_log: AccessLog = "nothing", proxies: Proxies = NO_PROXIES) -> None:
-        self._site = site
-        self._access_log: AccessLog = access_log
-        self._proxies = proxies
+        self._site = self.site = site
+        self.access_log: AccessLog = access_log
+        self.proxies = proxies
         self._routes = make_routes(site)
 
     def close(self) -> None:
@@ -155,8 +155,8 @@ class IndexApp:
         if scope["type"] != "http":
             await self._routes(scope, receive, send)
             return
-        if self._proxies.networks:
-            scope = self._proxies.unveil(scope)
+        if self.proxies.networks:
+            scope = self.proxies.unveil(scope)
         path = _below(scope["path"], scope.get("root_path", ""))
         sent, begun = Sent(send), perf_counter()
         try:
@@ -202,7 +202,7 @@ class IndexApp:
     def _count(self, path: str, scope: Scope, sent: Sent, seconds: float) -> None:
         kind = kind_of(path)
         self._site.traffic.add(kind, sent.status, size=sent.size, seconds=seconds)
-        if not is_told(self._access_log, kind, sent.status):
+        if not is_told(self.access_log, kind, sent.status):
             return
         asker = asker_of(scope)
         answered = Answered(

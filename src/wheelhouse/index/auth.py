@@ -31,7 +31,7 @@ TOKEN_USER = "__token__"  # noqa: S105 - a user name
 #: Who sent no token that is one: a program on this machine, anybody.
 ANONYMOUS_LOCAL, ANONYMOUS = "anonymous-local", "anonymous"
 #: Headers by which a proxy says that somebody else is asking.
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "x-forwarded-host")
+FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "x-forwarded-host")
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -50,11 +50,15 @@ class Asker:
 
         Not one behind a proxy, and not a web page that made a browser ask (DNS rebinding: the Host is another's).
         """
-        if any(name in self.headers for name in _FORWARDED):
+        if any(name in self.headers for name in FORWARDED):
             return False
-        host = self.headers.get("host", "")
-        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-        return name.lower() in _LOCAL_NAMES and _is_loopback(self.address)
+        return is_local(self.address, self.headers.get("host", ""))
+
+
+def is_local(address: str, host: str) -> bool:
+    """Say whether a connection from an address, to a host by this name, never leaves this machine."""
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return name.lower() in _LOCAL_NAMES and _is_loopback(address)
 
 
 @lru_cache(maxsize=512)

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wheelhouse.errors import StoreUnavailableError
 from wheelhouse.index.render import RELATIVE, render_project, render_root
@@ -51,6 +51,8 @@ class Entry:
     """When it is no longer true although nothing has changed."""
     names: Sequence[NormalizedName] = ()
     """Of the list of all: the projects, in order."""
+    answers: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Answers made of this entry: `front` keeps them where they go when they are no longer true."""
 
     @property
     def size(self) -> int:

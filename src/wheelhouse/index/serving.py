@@ -21,10 +21,11 @@ from urllib.parse import urlsplit
 from wheelhouse.errors import CertificateError, MachineError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from wheelhouse.config import ServeSettings
-    from wheelhouse.index.answers import Receive, Scope, Send
+    from wheelhouse.index.rsgi import Connection, Request
 
 #: Where systemd listens, for a service of `Type=notify`.
 _NOTIFY = "NOTIFY_SOCKET"
@@ -123,9 +124,12 @@ def _free_port(host: str, port: int) -> int:
 
 
 class Application(Protocol):
-    """What is served: an ASGI application that has things open."""
+    """What is served: an RSGI application that has things open."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Get ready."""
+
+    async def __rsgi__(self, request: Request, connection: Connection) -> None:
         """Answer a request."""
 
     def close(self) -> None:
@@ -138,9 +142,19 @@ def serve_until_stopped(app: Application, listening: Listening) -> NoReturn:
     At once and without the interpreter's teardown: granian's threads still reach for it then, and abort it. Every
     answer has been sent by that time, and what was acknowledged is on disk.
     """
-    status = asyncio.run(_serve(app, listening))
+    with asyncio.Runner(loop_factory=_quickest_loop()) as runner:
+        status = runner.run(_serve(app, listening))
     app.close()
     _leave(status)
+
+
+def _quickest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes an event loop; None: what Python has."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ModuleNotFoundError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def _serve(app: Application, listening: Listening) -> int:
@@ -152,13 +166,12 @@ async def _serve(app: Application, listening: Listening) -> int:
         app,
         address=listening.host,
         port=listening.port,
-        interface=Interfaces.ASGI,
+        interface=Interfaces.RSGI,
         websockets=False,
         log_enabled=False,
         ssl_cert=listening.tls.certificate if listening.tls else None,
         ssl_key=listening.tls.key if listening.tls else None,
         ssl_protocol_min=SSLProtocols.tls12,
-        url_path_prefix=listening.prefix or None,
     )
     loop = asyncio.get_running_loop()
     enough = asyncio.Event()
