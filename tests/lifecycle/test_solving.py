@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,7 @@ class Trying:
         return solve(
             self.path,
             build=lambda: left.pop(0),
+            dist=self.path.parent,
             machine=self.machine,
             registry=[canonicalize_name("pycairo"), canonicalize_name("demo")],
             tell=self.told.append,
@@ -241,3 +243,17 @@ def test_solve__rounds__are_bounded(trying: Trying) -> None:
     solution = trying.solve(*records, rounds=3)
 
     assert solution.reason.startswith("3 rounds were not enough: no 2")
+
+
+def test_solve__no_name_of_the_recipe_is_in_the_wheel__the_wheel_tells_them(trying: Trying) -> None:
+    names = ("demo", "demo._x")
+    absent = [("WH402", f"`import {n}` fails: ModuleNotFoundError: No module named '{n}'", None) for n in names]
+    with zipfile.ZipFile(trying.path.with_name("demo-1.2-cp311-cp311-linux_x86_64.whl"), "w") as wheel:
+        for name in ("eggs/_fried.cpython-311.so", "demo.libs/libx.so", "eggs/__init__.py"):
+            wheel.writestr(name, "")
+
+    solution = trying.solve(refused(*absent), a_record(), a_record())
+
+    assert (solution.reason, len(solution.rounds)) == ("", 3)
+    assert trying.recipe.package.import_names == ("eggs",)
+    assert trying.recipe.test.imports == ("eggs._fried",)

@@ -129,7 +129,10 @@ def test_survey__headers__only_those_that_are_always_included(tmp_path: Path) ->
     #include <own.h>
     #endif
     """
-    said = look(tmp_path, setup_dot_py="", x_dot_h=source, own_dot_h="", tests__t_dot_c="#include <zlib.h>\n")
+    setup = 'Extension("spam", ["x.c"])'
+    aside = "#include <zlib.h>\n"
+    files = {"setup_dot_py": setup, "x_dot_h": source, "x_dot_c": "", "own_dot_h": "", "tests__t_dot_c": aside}
+    said = look(tmp_path, **files, plugins__y_dot_c=aside)
 
     assert merged(said.packages)["debian"] == ("portaudio19-dev",)
 

@@ -152,6 +152,7 @@ def _solve(
     return solve(
         path,
         build=build,
+        dist=session.workspace.dist,
         machine=Debian(processes=Processes(), may_install=install) if builder == "host" else Images(),
         registry=session.registry.projects(),
         tell=lambda text: None if session.quiet else click.echo(text, err=True),

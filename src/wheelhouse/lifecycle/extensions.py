@@ -35,7 +35,8 @@ _INCLUDE = re.compile(
     r"^[ \t]*#[ \t]*(?P<word>include|if|ifdef|ifndef|endif)\b[ \t]*(?:[<\"](?P<name>[\w./+-]+)[>\"])?", re.MULTILINE
 )
 _EXTERN = re.compile(r"^cdef extern from\s+[\"']<?(?P<name>[\w./+-]+\.h\w*)>?[\"']", re.MULTILINE)
-_C_FILES = frozenset({".c", ".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp"})
+_HEADERS = frozenset({".h", ".hh", ".hpp", ".pxd"})
+_C_FILES = _HEADERS | {".c", ".cc", ".cpp", ".cxx"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,9 +207,19 @@ def _script_wishes(sources: Sources) -> Iterator[Wish]:
 
 
 def _header_wishes(sources: Sources) -> Iterator[Wish]:
-    """Yield headers that are included whatever the platform: those between `#if` and `#endif` are left out."""
+    """Yield headers that are included whatever the platform: those between `#if` and `#endif` are left out.
+
+    Where a build script lists its sources, others are not looked into; where no file declares an extension, none are.
+    """
+    declared = [extension for _, data in _build_scripts(sources) for extension in declared_extensions(data)]
+    if not declared and not any(any(read(sources)) for read in (_in_pyproject, _in_meson, _in_cmake, _in_cython)):
+        return
+    listed = {source for extension in declared for source in extension.sources}
+    whole = not listed or not all(extension.sources for extension in declared)
     own = {path.rpartition("/")[2] for path in sources.paths}
     for path, data in sources.named(*_C_FILES, ".pyx", ".pxd"):
+        if not whole and path not in listed and Path(path).suffix not in _HEADERS:
+            continue
         text = _text(data)
         names = _EXTERN.finditer(text) if path.endswith((".pyx", ".pxd")) else _unconditional(text)
         for found in names:

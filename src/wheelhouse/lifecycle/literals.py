@@ -20,6 +20,8 @@ class Declared:
 
     name: str
     """Dotted, as it is imported; empty: put together when the file runs."""
+    sources: tuple[str, ...] = ()
+    """Those that stand there; empty: put together when the file runs."""
     libraries: tuple[str, ...] = ()
     """What it is linked with, on whatever platform: where the list is put together, all that it may hold."""
 
@@ -37,7 +39,8 @@ def declared_extensions(source: bytes) -> tuple[Declared, ...]:
             keywords = {keyword.arg: keyword.value for keyword in node.keywords}
             name = _name(node.args[0] if node.args else keywords.get("name"), values)
             libraries = tuple(dict.fromkeys(_texts(keywords.get("libraries"), values)))
-            found.append(Declared(name=name, libraries=libraries))
+            sources = tuple(_texts(node.args[1] if node.args[1:] else keywords.get("sources"), values))
+            found.append(Declared(name=name, sources=sources, libraries=libraries))
     return tuple({extension.name: extension for extension in found}.values())
 
 

@@ -64,7 +64,7 @@ class Debian:
         return tuple(name for name in packages if name not in installed)
 
     def install(self, packages: Sequence[str]) -> tuple[str, ...]:
-        """Install by apt-get, after a look for news where a name is not known."""
+        """Install by apt-get; once more with new lists where it does not succeed."""
         command = ["apt-get", "install", "--yes", "--no-install-recommends", _BUSY, *packages]
         if not self.may_install:
             raise MachineError(
@@ -76,7 +76,7 @@ class Debian:
                 "only root can install packages", hint=f"as root: {show(command[:3])} {' '.join(packages)}"
             )
         done = self._run(command)
-        if done.returncode and _unknown(done):
+        if done.returncode:  # its lists may be old, or not there
             self._run(["apt-get", "update", _BUSY])
             done = self._run(command)
         unknown = _unknown(done)

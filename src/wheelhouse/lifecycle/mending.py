@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from wheelhouse.trial.codes import DEPENDENCY_MISSING, EXTENSION_IDLE, IMPORT_FA
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+    from pathlib import Path
 
     from packaging.utils import NormalizedName
 
@@ -50,6 +52,24 @@ class Change:
         """Return `table.key: values (why)`."""
         value = ", ".join(self.add) if self.put is None else _shown(self.put)
         return f"{self.table}.{self.key}: {value} ({self.why})"
+
+
+def recorded(wheel: Path, recipe: Recipe) -> tuple[Change, ...]:
+    """Return the names by which a finished wheel is imported, where the recipe has none that is in it.
+
+    They are those of its files (RECORD) that are extension modules, and of the packages that these are in.
+    """
+    if recipe.test.imports != () or recipe.test.command is not None:
+        return ()
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if re.search(r"\.(?:so|pyd)$", name) and ".libs/" not in name]
+    modules = tuple(dict.fromkeys(module for name in names for module in _module(name)))
+    tops = tuple(dict.fromkeys(module.partition(".")[0] for module in modules))
+    if not modules:
+        return ()
+    why = "the extension modules in the wheel"
+    put = Change(table="package", key="import-names", put=tops, why=why)
+    return (put, *_tests(modules, why=why))
 
 
 def changes(record: Record, recipe: Recipe, *, registry: Collection[NormalizedName]) -> tuple[Change, ...]:
@@ -110,6 +130,8 @@ def _imports(record: Record, recipe: Recipe) -> Iterator[Change]:
     left = tuple(name for name in tested if name not in absent)
     if absent and left:
         yield from _tests(left, why=f"not in the wheel: {', '.join(absent)}")
+    elif absent:  # a wheel that is imported from in no way passes, and then says itself what is in it
+        yield Change(table="test", key="imports", put=(), why=f"not in the wheel: {', '.join(absent)}")
 
 
 def _tests(modules: tuple[str, ...], *, why: str) -> Iterator[Change]:

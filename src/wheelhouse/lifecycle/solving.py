@@ -14,7 +14,7 @@ from wheelhouse.lifecycle.editing import (
     set_values,
     write_document,
 )
-from wheelhouse.lifecycle.mending import changes, wrong
+from wheelhouse.lifecycle.mending import changes, recorded, wrong
 from wheelhouse.recipe import load_recipe
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def solve(
     path: Path,
     *,
     build: Build,
+    dist: Path,
     machine: Machine,
     registry: Collection[NormalizedName],
     tell: Tell,
@@ -78,7 +79,9 @@ def solve(
 ) -> Solution:
     """Build a recipe, change it as its record asks, and build again, until a wheel passes its checks.
 
-    Each change is made once: what it does not mend is said in words. Raises CanceledError.
+    `dist` has the finished wheels. Each change is made once: what it does not mend is said in words.
+
+    Raises CanceledError.
     """
     state = _State()
     record: Record | None = None
@@ -90,7 +93,7 @@ def solve(
             return Solution(record=record, rounds=tuple(state.rounds), reason=reason)
         tell(f"round {number}: building")
         record = build()
-        wanted = [change for change in _wanted(path, record, registry) if _left(change, state)]
+        wanted = [change for change in _wanted(path, record, dist, registry) if _left(change, state)]
         outcome = _outcome(record)
         tell(f"round {number}: {outcome}")
         state.rounds.append(Round(outcome=outcome, changes=tuple(map(str, wanted))))
@@ -122,8 +125,10 @@ def _prepare(path: Path, machine: Machine, state: _State, tell: Tell) -> None:
         write_document(path, document)
 
 
-def _wanted(path: Path, record: Record, registry: Collection[NormalizedName]) -> tuple[Change, ...]:
-    return changes(record, load_recipe(path), registry=registry)
+def _wanted(path: Path, record: Record, dist: Path, registry: Collection[NormalizedName]) -> tuple[Change, ...]:
+    recipe = load_recipe(path)
+    found = changes(record, recipe, registry=registry)
+    return found or (() if record.wheel is None else recorded(dist / record.wheel.filename, recipe))
 
 
 def _left(change: Change, state: _State) -> bool:
