@@ -30,8 +30,7 @@ def received(request: FakeRequest, connection: FakeConnection, count: int) -> li
     found: list[Message] = []
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        for _ in range(count):
-            found.append(await receive())
+        found.extend([await receive() for _ in range(count)])
 
     asyncio.run(answer_by_asgi(application, request, connection, ""))
     return found
