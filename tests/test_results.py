@@ -8,7 +8,7 @@ import pytest
 from fakes import a_job, a_record
 from wheelhouse.config import Config, Workspace
 from wheelhouse.record import WheelFile
-from wheelhouse.results import Results
+from wheelhouse.results import Results, provenance_beside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,11 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def commit(
-    workspace: Workspace, content: bytes = b"wheel", key: str = "k1", name: str = "spam-1.0-py3-none-any.whl"
+    workspace: Workspace,
+    content: bytes = b"wheel",
+    key: str = "k1",
+    name: str = "spam-1.0-py3-none-any.whl",
+    provenance: bytes | None = None,
 ) -> Record:
     results = Results(workspace)
     wheel = results.staging() / name
@@ -39,7 +43,7 @@ def commit(
         update={"wheel": WheelFile(filename=name, sha256=hashlib.sha256(content).hexdigest(), size=len(content))}
     )
     results.begin(JOB.id).write_text("log\n")
-    results.commit(record, wheel)
+    results.commit(record, wheel, provenance=provenance)
     return record
 
 
@@ -115,3 +119,25 @@ def test_commit__same_key_again__replaces_the_result(workspace: Workspace) -> No
     commit(workspace)
     commit(workspace, content=b"again")
     assert [path.read_bytes() for path in workspace.dist.iterdir()] == [b"again"]
+
+
+def test_commit__provenance__is_kept_and_offered_beside_the_wheel(workspace: Workspace) -> None:
+    record = commit(workspace, provenance=b"told")
+
+    assert (workspace.results / "k1" / "provenance.json").read_bytes() == b"told"
+    assert sorted(path.name for path in workspace.dist.glob("[!.]*")) == [record.wheel.filename if record.wheel else ""]
+    assert provenance_beside(workspace.dist / "spam-1.0-py3-none-any.whl").read_bytes() == b"told"
+
+
+def test_commit__other_wheel_of_the_job__takes_the_provenance_away_too(workspace: Workspace) -> None:
+    commit(workspace, provenance=b"told")
+    commit(workspace, b"other", "k2", "spam-1.0-1-py3-none-any.whl", provenance=b"told of another")
+
+    assert [path.name for path in (workspace.dist / ".provenance").iterdir()] == ["spam-1.0-1-py3-none-any.whl.json"]
+
+
+def test_offer__wheel_without_provenance__leaves_none_of_another(workspace: Workspace) -> None:
+    commit(workspace, provenance=b"told")
+    commit(workspace, b"other", "k2")
+
+    assert not list((workspace.dist / ".provenance").iterdir())

@@ -116,8 +116,8 @@ def test_publish__attestations__reach_a_real_index_by_twine(
     registry = tmp_path / "registry"
     (registry / "recipes").mkdir(parents=True)
     (registry / "wheelhouse.toml").write_text(
-        f'[serve]\nattestations = "{policy}"\naudience = "wheels.example"\n[[serve.trusted-publishers]]\nissuer = "github"\n'
-        'projects = ["spam"]\nrepository = "acme/wheels"\n'
+        f'[serve]\nattestations = "{policy}"\naudience = "wheels.example"\n'
+        '[[serve.trusted-publishers]]\nissuer = "github"\nprojects = ["spam"]\nrepository = "acme/wheels"\n'
     )
     with index_server(registry, "--allow-anonymous-upload") as server:
         destination = Destination(url=f"{server.url}/legacy/")
