@@ -54,7 +54,8 @@ class Trial:
 
     def upload_and_kill(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         with index_server(self.registry, *self.options) as server:
-            assert not_there(server.url, self.uploaders.acknowledged, bytes_of=self._unchecked()) == []
+            latest = self._unchecked()  # all of them: see `read_back`
+            assert not_there(server.url, latest, bytes_of=latest) == []
             self._expect_nothing_left()
             self.uploaders.target = server.url
             self.uploaders.wait_for(FIRST)
@@ -92,10 +93,10 @@ class Trial:
         process.wait()
         self.kills += 1
 
-    def _unchecked(self) -> list[str]:
-        names = [name for name in self.uploaders.acknowledged if name not in self.checked]
-        self.checked.update(names)
-        return names
+    def _unchecked(self) -> dict[str, bytes]:
+        files = {name: data for name, data in self.uploaders.acknowledged.items() if name not in self.checked}
+        self.checked.update(files)
+        return files
 
     def _spool(self, folder: str) -> list[Path]:
         place = self.registry / ".wheelhouse" / "index-spool" / folder
