@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -112,3 +113,52 @@ def test_find__store_down_and_nothing_known__is_told_to_every_asker(tmp_path: Pa
         return list(await asyncio.gather(*(catalog.find(SPAM) for _ in range(3)), return_exceptions=True))
 
     assert [type(answer) for answer in asyncio.run(ask())] == [StoreUnavailableError] * 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Beating(_Counting):
+    """Has the pulse that it is told to have."""
+
+    beats: list[str | None] = field(default_factory=lambda: ["1"])
+
+    def pulse(self) -> str | None:
+        return self.beats[-1]
+
+
+@pytest.fixture
+def beating(tmp_path: Path) -> _Beating:
+    FolderStore.open(tmp_path).swap_manifest(Manifest(name=SPAM))
+    made = _Beating(tmp_path)
+    made.go.set()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("beat", "later", "questions"),
+    [("1", 2.0, 1), ("1", 29.0, 1), ("2", 2.0, 2), (None, 2.0, 2), ("1", 31.0, 2)],
+    ids=["same", "same for long", "another", "none", "too long ago"],
+)
+def test_find__pulse_of_the_store__spares_the_question(
+    beating: _Beating, beat: str | None, later: float, questions: int
+) -> None:
+    clock = Clock()
+    catalog = Catalog(store=beating, clock=clock)
+    asyncio.run(catalog.find(SPAM))
+
+    beating.beats.append(beat)
+    clock.now = later
+    asyncio.run(catalog.find(SPAM))
+
+    assert len(beating.asked) == questions
+
+
+def test_pulse__changes_with_every_swap(tmp_path: Path) -> None:
+    store = FolderStore.open(tmp_path)
+    long_ago = 1_000_000_000
+    os.utime(tmp_path / "projects", ns=(long_ago, long_ago))
+    before = store.pulse()
+
+    store.swap_manifest(Manifest(name=SPAM))
+
+    assert before == str(long_ago)
+    assert store.pulse() is None, "too young to tell the next swap from this one"

@@ -206,6 +206,9 @@ class BucketStore:
                 obstore.delete(self.bucket, meta["path"])
         return True
 
+    def pulse(self) -> None:
+        """Return None: a bucket does not say when it was changed last."""
+
     def tidy(self, *, put_before: datetime) -> int:
         """Remove generations that were superseded before a moment."""
         stages = [] if self.room.startswith(_STAGES) else self.stages()

@@ -54,6 +54,11 @@ class BufferedStore(WrappedStore):
             return self.inner.mark(project)
         return f"{self._stored(project, self.inner.mark)}+{waits}"
 
+    def pulse(self) -> str | None:
+        """Return the store's, while nothing waits."""
+        self.waiting.refresh()
+        return None if self.waiting.projects() else self.inner.pulse()
+
     def read_manifest(self, project: NormalizedName) -> Manifest | None:
         """Return the manifest with the files that wait in it."""
         waiting = self.waiting.of(project)

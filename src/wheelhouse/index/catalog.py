@@ -7,6 +7,7 @@ is as it was. While the store is down, what is remembered goes on being served.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 MEBIBYTE = 2**20
 #: Bytes in memory, about, of what is known of an upstream's file.
 _ORIGIN = 1200
+#: Seconds after which a project is looked at whatever the store's pulse says: somebody may have mended it by hand.
+_LOOK_AGAIN = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,19 @@ class Entry:
         return whole + _ORIGIN * len(self.theirs) + (self.own.size if self.own is not None else 0)
 
 
+@dataclass(slots=True)
+class _Known:
+    """An entry, and until when it needs no look."""
+
+    entry: Entry
+    asked: float
+    """When it was last known to be true."""
+    looked: float
+    """When the store was last asked for this very project."""
+    pulse: str | None
+    """The store's at that time; None: it says nothing of this entry."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Catalog:
     """Entries by project; the least recently used go first when they take too much room."""
@@ -74,7 +90,9 @@ class Catalog:
     """Seconds."""
     most_bytes: int = 64 * MEBIBYTE
     clock: Callable[[], float] = time.monotonic
-    _entries: OrderedDict[NormalizedName | None, tuple[Entry, float]] = field(default_factory=OrderedDict, init=False)
+    _entries: OrderedDict[NormalizedName | None, _Known] = field(default_factory=OrderedDict, init=False)
+    _pulse: tuple[str | None, float] = field(default=(None, -math.inf), init=False)
+    """The store's, and when it was felt."""
     _bytes: int = field(default=0, init=False)
     _loading: dict[NormalizedName | None, asyncio.Task[Entry | None]] = field(default_factory=dict, init=False)
 
@@ -86,10 +104,21 @@ class Catalog:
     def remembered(self, project: NormalizedName | None) -> Entry | None:
         """Return a project's entry if no question to the store is due; None as project: the list of all."""
         known = self._entries.get(project)
-        if known is None or self.clock() - known[1] > self.fresh_for:
+        if known is None:
             return None
+        now = self.clock()
+        if now - known.asked > self.fresh_for:
+            if known.pulse is None or known.pulse != self._felt(now) or now - known.looked > _LOOK_AGAIN:
+                return None
+            known.asked = now  # nothing at all has changed in the store: no need to ask for each project
         self._entries.move_to_end(project)
-        return known[0]
+        return known.entry
+
+    def _felt(self, now: float) -> str | None:
+        """Return the store's pulse, as old as an entry may be."""
+        if now - self._pulse[1] > self.fresh_for:
+            self._pulse = (self.store.pulse(), now)
+        return self._pulse[0]
 
     async def find(self, project: NormalizedName | None) -> Entry | None:
         """Return a project's entry; None: there is no such project. One question for any number of askers.
@@ -125,18 +154,21 @@ class Catalog:
             self._loading.pop(key, None)
 
     async def _refresh(self, project: NormalizedName | None) -> Entry | None:
-        known = self._entries.get(project)
+        before = self._entries.get(project)
+        known = before.entry if before is not None else None
         asked = self.clock()
+        pulse = self._felt(asked)  # before anything is read: what changes meanwhile changes the next one
         try:
-            entry = await asyncio.to_thread(self._load, project, (known[0].own or known[0]) if known else None)
+            entry = await asyncio.to_thread(self._load, project, (known.own or known) if known else None)
             if self.mirror is not None:
-                entry = await self.mirror.behind(project, entry, known[0] if known else None)
+                pulse = None if self.mirror.looks_for(project, entry) else pulse
+                entry = await self.mirror.behind(project, entry, known)
         except StoreUnavailableError:
             if known is None:
                 raise
-            entry = known[0]
+            entry, pulse = known, None
         if self._loading.get(project) is asyncio.current_task():  # not forgotten while it was asked for
-            self._keep(project, entry, asked)
+            self._keep(project, _Known(entry, asked, asked, pulse) if entry is not None else None)
         return entry
 
     def _loaded(self, project: NormalizedName | None, task: asyncio.Task[Entry | None]) -> None:
@@ -163,16 +195,16 @@ class Catalog:
         files = {file.filename: file for file in manifest.offered}
         return Entry(mark=mark, manifest=manifest, pages=render_project(manifest, self.links), files=files)
 
-    def _keep(self, project: NormalizedName | None, entry: Entry | None, asked: float) -> None:
+    def _keep(self, project: NormalizedName | None, known: _Known | None) -> None:
         self._drop(project)
-        if entry is None:
+        if known is None:
             return
-        self._entries[project] = (entry, asked)
-        self._bytes += entry.size
+        self._entries[project] = known
+        self._bytes += known.entry.size
         while self._bytes > self.most_bytes and len(self._entries) > 1:
             self._drop(next(iter(self._entries)))
 
     def _drop(self, project: NormalizedName | None) -> None:
         known = self._entries.pop(project, None)
         if known is not None:
-            self._bytes -= known[0].size
+            self._bytes -= known.entry.size

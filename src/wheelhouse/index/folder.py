@@ -16,6 +16,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 import zlib
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
     from wheelhouse.index.model import Manifest
 
+#: Nanoseconds after a change in which another one may have the same time: file systems count in ticks, some in seconds.
+_YOUNG = 2_000_000_000
 _MANIFEST = ".json"
 #: PEP 503: a normalised name, before the ending of a manifest, in names with slashes between them.
 _NAMED = re.compile(r"(?<![^/])([a-z0-9]+(?:-[a-z0-9]+)*)\.json(?![^/])")
@@ -182,6 +185,16 @@ class FolderStore:
         """Return inode, time and size of a manifest."""
         with suppress(FileNotFoundError), self._disk():
             return _mark(self._manifest(project).stat())
+        return None
+
+    def pulse(self) -> str | None:
+        """Return the time of the folder of manifests: each swap renames one into it.
+
+        None while that is young: of two swaps within one tick of the clock the second would not show.
+        """
+        with suppress(OSError):
+            changed = os.stat(self._projects).st_mtime_ns  # noqa: PTH116 - of a text, and asked often
+            return str(changed) if time.time_ns() - changed > _YOUNG else None
         return None
 
     def staged(self, stage: NormalizedName) -> FolderStore:

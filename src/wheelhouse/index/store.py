@@ -127,6 +127,13 @@ class Store(Protocol):
         """
         ...
 
+    def pulse(self) -> str | None:
+        """Return a mark that changes whenever any manifest does; None: none is to be had at once, or just now.
+
+        Asked each second by the one thread that serves: next to no work, and no waiting.
+        """
+        ...
+
     def tidy(self, *, put_before: datetime) -> int:
         """Remove what crashes and superseded generations left behind before a moment; return how many pieces."""
         ...

@@ -101,6 +101,10 @@ class WrappedStore:
         with self.around():
             return self.inner.mark(project)
 
+    def pulse(self) -> str | None:
+        """Hand on."""
+        return self.inner.pulse()
+
     def staged(self, stage: NormalizedName) -> Store:
         """Return the inner one's: what is known here of projects is not true of a stage."""
         return self.inner.staged(stage)

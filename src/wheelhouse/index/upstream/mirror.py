@@ -113,6 +113,10 @@ class Mirror:
         await self.pages.close()
         await self.client.close()
 
+    def looks_for(self, project: NormalizedName | None, ours: Entry | None) -> bool:
+        """Say whether `behind` may add something to what is ours, now or later."""
+        return project is None or self.setup.rules.standing(project, ours.manifest if ours is not None else None).theirs
+
     async def behind(self, project: NormalizedName | None, ours: Entry | None, known: Entry | None) -> Entry | None:
         """Return a project's entry with what upstream has of it; None: nobody has it.
 
