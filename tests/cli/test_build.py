@@ -56,7 +56,7 @@ def command(registry: Path) -> list[str]:
 
 
 def wheels(registry: Path) -> list[str]:
-    return sorted(path.name.split("-")[0] for path in (registry / "dist").glob("*"))
+    return sorted(path.name.split("-")[0] for path in (registry / "dist").glob("*.whl"))
 
 
 def test_build__one_of_ten_fails__nine_wheels_one_cause_and_a_status_that_says_so(tmp_path: Path) -> None:
