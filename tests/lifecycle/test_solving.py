@@ -81,6 +81,9 @@ class Trying:
 
     def solve(self, *records: Record, **options: Any) -> Solution:
         left = list(records)
+        wheel = self.path.with_name("demo-1.2-cp311-cp311-linux_x86_64.whl")
+        if not wheel.exists():
+            zipfile.ZipFile(wheel, "w").close()
         return solve(
             self.path,
             build=lambda: left.pop(0),
@@ -257,3 +260,15 @@ def test_solve__no_name_of_the_recipe_is_in_the_wheel__the_wheel_tells_them(tryi
     assert (solution.reason, len(solution.rounds)) == ("", 3)
     assert trying.recipe.package.import_names == ("eggs",)
     assert trying.recipe.test.imports == ("eggs._fried",)
+
+
+@pytest.mark.parametrize(("folder", "exclude"), [("/sasl2", ("libplain.so.*",)), ("", ())])
+def test_solve__library_opened_at_run_time__is_left_to_the_machine_if_it_is_a_plugin(
+    trying: Trying, folder: str, exclude: tuple[str, ...]
+) -> None:
+    path = f"/usr/lib/x86_64-linux-gnu{folder}/libplain.so.2.0.25"
+    message = f"libplain.so.2 of this machine ({path}) is opened at run time: users need not have it"
+
+    trying.solve(refused(("WH407", message, None)), a_record())
+
+    assert trying.recipe.repair.exclude == exclude

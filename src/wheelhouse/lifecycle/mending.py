@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,11 +14,10 @@ from wheelhouse.check.grafted import stem
 from wheelhouse.diagnose.lookup import FAMILIES
 from wheelhouse.finding import Severity
 from wheelhouse.lifecycle.draft import proving_command
-from wheelhouse.trial.codes import DEPENDENCY_MISSING, EXTENSION_IDLE, IMPORT_FAILED
+from wheelhouse.trial.codes import DEPENDENCY_MISSING, EXTENSION_IDLE, IMPORT_FAILED, LEAKED_LIBRARY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
-    from pathlib import Path
 
     from packaging.utils import NormalizedName
 
@@ -27,9 +25,12 @@ if TYPE_CHECKING:
     from wheelhouse.recipe import Recipe
     from wheelhouse.record import Record
 
-_HASH = re.compile(r"-[0-9a-f]{8}(?=\.)")
+#: What auditwheel puts into the name of a library that it grafts.
+HASH = re.compile(r"-[0-9a-f]{8}(?=\.)")
 _FAILED = re.compile(r"`import (?P<name>[\w.]+)` fails: (?P<error>\w+)(?:: (?P<words>.*))?", re.DOTALL)
 _ABSENT = re.compile(r"No module named '(?P<name>[\w.]+)'")
+_OPENED = re.compile(r"(?P<name>\S+) of this machine \((?P<folder>/\S+)/[^/\s]+\) is opened at run time")
+_LIBRARY_FOLDER = re.compile(r"(?:/usr(?:/local)?)?/lib(?:32|64)?(?:/[\w-]+-linux-\w+)?")
 #: Errors with which Python itself says that a module does not load; of any other, the module's own code is the author.
 _NOT_LOADED = frozenset(
     {"ImportError", "ModuleNotFoundError", "SystemError", "AttributeError", "TypeError", "NameError"}
@@ -54,24 +55,6 @@ class Change:
         return f"{self.table}.{self.key}: {value} ({self.why})"
 
 
-def recorded(wheel: Path, recipe: Recipe) -> tuple[Change, ...]:
-    """Return the names by which a finished wheel is imported, where the recipe has none that is in it.
-
-    They are those of its files (RECORD) that are extension modules, and of the packages that these are in.
-    """
-    if recipe.test.imports != () or recipe.test.command is not None:
-        return ()
-    with zipfile.ZipFile(wheel) as archive:
-        names = [name for name in archive.namelist() if re.search(r"\.(?:so|pyd)$", name) and ".libs/" not in name]
-    modules = tuple(dict.fromkeys(module for name in names for module in _module(name)))
-    tops = tuple(dict.fromkeys(module.partition(".")[0] for module in modules))
-    if not modules:
-        return ()
-    why = "the extension modules in the wheel"
-    put = Change(table="package", key="import-names", put=tops, why=why)
-    return (put, *_tests(modules, why=why))
-
-
 def changes(record: Record, recipe: Recipe, *, registry: Collection[NormalizedName]) -> tuple[Change, ...]:
     """Return what would bring the job on, as far as the record says it in words that are known; nothing: it does not.
 
@@ -80,10 +63,11 @@ def changes(record: Record, recipe: Recipe, *, registry: Collection[NormalizedNa
     found = [
         *_diagnosed(record),
         *_libraries(record),
+        *_plugins(record),
         *_imports(record, recipe),
         *_dependencies(record, registry),
     ]
-    return tuple(change for change in found if _is_new(change, recipe))
+    return tuple(change for change in found if is_new(change, recipe))
 
 
 def _diagnosed(record: Record) -> Iterator[Change]:
@@ -109,18 +93,30 @@ def _diagnosed(record: Record) -> Iterator[Change]:
 
 def _libraries(record: Record) -> Iterator[Change]:
     wheres = [finding.where for finding in record.findings if finding.code == Code.NOT_ALLOWED.code and finding.where]
-    names = sorted({stem(_HASH.sub("", where.rpartition("/")[2])) for where in wheres})
+    names = sorted({stem(HASH.sub("", where.rpartition("/")[2])) for where in wheres})
     if names:
         yield Change(table="repair", key="allow-grafted", add=tuple(names), why="auditwheel copies it into the wheel")
+
+
+def _plugins(record: Record) -> Iterator[Change]:
+    """Yield what a grafted library opens because the machine happens to have it, in a folder for that."""
+    names = []
+    for finding in record.findings:
+        found = _OPENED.match(finding.message) if finding.code == LEAKED_LIBRARY else None
+        if found and not _LIBRARY_FOLDER.fullmatch(found["folder"]):
+            names.append(f"{stem(found['name'])}.so.*")
+    if names:
+        why = "plug-ins that this machine has, opened by a library where it finds them"
+        yield Change(table="repair", key="exclude", add=tuple(sorted(names)), why=why)
 
 
 def _imports(record: Record, recipe: Recipe) -> Iterator[Change]:
     tested = recipe.import_names if recipe.test.imports is None else recipe.test.imports
     absent: dict[str, str] = {}
     for finding in record.findings:
-        if finding.code == EXTENSION_IDLE and finding.where and (module := _module(finding.where)):
-            yield from _tests(
-                (*tested, *module), why=f"the imports loaded no extension, and the wheel has {finding.where}"
+        if finding.code == EXTENSION_IDLE and finding.where and (idle := module_of(finding.where)):
+            yield from tests_of(
+                (*tested, *idle), why=f"the imports loaded no extension, and the wheel has {finding.where}"
             )
         elif finding.code == IMPORT_FAILED and (failed := _FAILED.match(finding.message)):
             if failed["error"] not in _NOT_LOADED:
@@ -129,12 +125,13 @@ def _imports(record: Record, recipe: Recipe) -> Iterator[Change]:
                 absent[failed["name"]] = finding.message
     left = tuple(name for name in tested if name not in absent)
     if absent and left:
-        yield from _tests(left, why=f"not in the wheel: {', '.join(absent)}")
+        yield from tests_of(left, why=f"not in the wheel: {', '.join(absent)}")
     elif absent:  # a wheel that is imported from in no way passes, and then says itself what is in it
         yield Change(table="test", key="imports", put=(), why=f"not in the wheel: {', '.join(absent)}")
 
 
-def _tests(modules: tuple[str, ...], *, why: str) -> Iterator[Change]:
+def tests_of(modules: tuple[str, ...], *, why: str) -> Iterator[Change]:
+    """Yield the test that imports these modules and proves that the last is compiled code."""
     yield Change(table="test", key="imports", put=modules, why=why)
     yield Change(table="test", key="command", put=proving_command(modules[-1:]), why="what proves it")
 
@@ -163,7 +160,8 @@ def _dependencies(record: Record, registry: Collection[NormalizedName]) -> Itera
             )
 
 
-def _is_new(change: Change, recipe: Recipe) -> bool:
+def is_new(change: Change, recipe: Recipe) -> bool:
+    """Say whether the recipe does not say so already."""
     table: Mapping[str, object] = recipe.model_dump(mode="json", by_alias=True)
     for part in change.table.split("."):
         inner = table.get(part)
@@ -174,7 +172,7 @@ def _is_new(change: Change, recipe: Recipe) -> bool:
     return not isinstance(value, list) or not set(change.add) <= set(value)
 
 
-def _module(where: str) -> tuple[str, ...]:
+def module_of(where: str) -> tuple[str, ...]:
     """Return the name under which a file of a wheel is imported; nothing where no import statement can have it."""
     folders, _, file = where.rpartition("/")
     parts = [*filter(None, folders.split("/")), file.split(".", 1)[0]]

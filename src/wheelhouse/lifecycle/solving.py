@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wheelhouse.check.codes import Code
+from wheelhouse.diagnose.lookup import KnownPackages
 from wheelhouse.errors import MachineError
 from wheelhouse.lifecycle.editing import (
     add_to_array,
@@ -14,7 +15,8 @@ from wheelhouse.lifecycle.editing import (
     set_values,
     write_document,
 )
-from wheelhouse.lifecycle.mending import changes, recorded, wrong
+from wheelhouse.lifecycle.finished import told_by
+from wheelhouse.lifecycle.mending import changes, wrong
 from wheelhouse.recipe import load_recipe
 
 if TYPE_CHECKING:
@@ -128,7 +130,7 @@ def _prepare(path: Path, machine: Machine, state: _State, tell: Tell) -> None:
 def _wanted(path: Path, record: Record, dist: Path, registry: Collection[NormalizedName]) -> tuple[Change, ...]:
     recipe = load_recipe(path)
     found = changes(record, recipe, registry=registry)
-    return found or (() if record.wheel is None else recorded(dist / record.wheel.filename, recipe))
+    return found or (() if record.wheel is None else told_by(dist / record.wheel.filename, recipe, KnownPackages()))
 
 
 def _left(change: Change, state: _State) -> bool:
