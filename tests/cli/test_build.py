@@ -105,7 +105,7 @@ def test_build__two_versions__each_its_own(tmp_path: Path) -> None:
     recipe.write_text(text.replace("[source]", f'[[version]]\nversion = "1.0"\nsha256 = "{digest}"\n\n[source]'))
     outcome = wheelhouse(registry, "--all", "--all-versions")
     assert outcome.status == 0
-    assert sorted(path.name.split("-")[1] for path in (registry / "dist").glob("*")) == ["1.0", "2.0"]
+    assert sorted(path.name.split("-")[1] for path in (registry / "dist").glob("*.whl")) == ["1.0", "2.0"]
 
 
 def test_build__dependency__its_wheel_is_offered_to_the_build(tmp_path: Path) -> None:
