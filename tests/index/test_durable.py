@@ -180,6 +180,18 @@ def test_restart__with_things_pending__they_are_served_and_replayed(setting: Set
     assert setting.stored() == [old[0], newer[0]]
 
 
+def test_replayed_file__store_down_again__is_served_by_the_next_server(setting: Setting) -> None:
+    setting.go_down()
+    client, file = setting.server(), wheel(setting)
+    assert upload(client, *file).status == 200
+    setting.come_back()
+    eventually(lambda: waiting(client) == 0)
+    client.get("/simple/spam/")
+    client.app.close()
+    setting.go_down()
+    assert setting.server().get(address(*file)).body == file[1]
+
+
 def test_replay__many_of_one_project__within_seconds_in_order(setting: Setting) -> None:
     client = setting.server()
     setting.go_down()

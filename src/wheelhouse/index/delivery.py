@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wheelhouse.errors import IndexRefusesError, StoreUnavailableError, WheelhouseError
+from wheelhouse.index.model import Sha256
 from wheelhouse.index.pending import TARGET, from_item
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from wheelhouse.index.repository import NewFile, Repository
@@ -33,6 +34,8 @@ class Delivery:
     spool: Spool
     waiting: Waiting
     bounds: Bounds
+    keep: Callable[[Path, Sha256], None] = lambda path, sha256: None  # noqa: ARG005 - nobody wants it
+    """Told of each file once it is in the store: it was served from here, and is to be when the store is down again."""
 
     def left(self) -> int:
         """Return the number of projects that something waits for."""
@@ -76,6 +79,8 @@ class Delivery:
         return settled
 
     def _settled(self, items: Sequence[Item]) -> None:
+        for item in items:
+            self.keep(item.path, Sha256(item.sha256))
         self.spool.done(*items)
         self.waiting.remove(items)
         for item in items:
