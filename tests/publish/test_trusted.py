@@ -120,6 +120,12 @@ def test_wheelhouse_publish__in_a_job__needs_no_secret(
     assert event["claims"]["job_workflow_ref"] == "acme/spam/.github/workflows/release.yml@refs/tags/v1"
 
 
+def test_wheelhouse_publish__credentials_that_are_empty__are_none(setting: Setting, tmp_path: Path) -> None:
+    with job(setting.issuer) as environment:
+        result = setting.publish(tmp_path, "--no-spool", TWINE_USERNAME="", TWINE_PASSWORD="", **environment)
+    assert result.returncode == 0, result.stderr
+
+
 def test_wheelhouse_publish__job_that_is_not_trusted__says_what_it_is(setting: Setting, tmp_path: Path) -> None:
     with job(setting.issuer, repository="acme/ham") as environment:
         result = setting.publish(tmp_path, **environment)

@@ -173,7 +173,8 @@ def _settings(
         "non_interactive": True,
         "disable_progress_bar": True,
     }
-    username, password = environment.get("TWINE_USERNAME"), environment.get("TWINE_PASSWORD")
+    # A secret that is not set comes as an empty text from CI services.
+    username, password = environment.get("TWINE_USERNAME") or None, environment.get("TWINE_PASSWORD") or None
     try:
         if token_first:
             return Settings(**where, **_as_password(token()))
