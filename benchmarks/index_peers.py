@@ -158,14 +158,15 @@ def _await(url: str, child: subprocess.Popen[bytes], log: Path) -> None:
 def wheelhouse(wheels: Wheels, folder: Path) -> Iterator[Server]:
     """Serve by wheelhouse, over the store that `fill` has filled."""
     port = free_port()
-    command = [sys.executable, "-m", "wheelhouse", "--registry", _registry(folder), "--quiet", "serve"]
+    command = [sys.executable, "-m", "wheelhouse", "--registry", registry_in(folder), "--quiet", "serve"]
     command += ["--no-mirror", "--port", str(port)]
     pages = f"http://127.0.0.1:{port}/simple/"
     with running(command, answers=f"{pages}{wheels.names[0]}/", log=folder / "wheelhouse.log") as process:
         yield Server(name="wheelhouse", pages=pages, process=process, says="pages rendered once, in memory")
 
 
-def _registry(folder: Path) -> Path:
+def registry_in(folder: Path) -> Path:
+    """Return the registry whose index is served, made now if it is not there."""
     registry = folder / "registry"
     (registry / "recipes").mkdir(parents=True, exist_ok=True)
     (registry / "wheelhouse.toml").write_text('[serve]\nstore = "store"\n')
@@ -174,7 +175,7 @@ def _registry(folder: Path) -> Path:
 
 def fill(wheels: Wheels, folder: Path) -> None:
     """Put all wheels into the store of wheelhouse, as uploads would."""
-    repository = Repository(store=open_store(str(_registry(folder) / "store")))
+    repository = Repository(store=open_store(str(registry_in(folder) / "store")))
     for project in wheels.names:
         arrivals = []
         for version in range(wheels.versions):
@@ -189,7 +190,7 @@ def fill(wheels: Wheels, folder: Path) -> None:
 def export(folder: Path) -> Path:
     """Export the pages of the store as static files, by the command that users have."""
     public = folder / "public"
-    command = [sys.executable, "-m", "wheelhouse", "--registry", str(_registry(folder)), "--quiet"]
+    command = [sys.executable, "-m", "wheelhouse", "--registry", str(registry_in(folder)), "--quiet"]
     subprocess.run([*command, "index", "export", str(public)], check=True)
     return public
 
@@ -228,7 +229,8 @@ def pypiserver(wheels: Wheels, folder: Path) -> Iterator[Server]:
     command = [peers_python().parent / "pypi-server", "run", "-p", str(port), "-i", "127.0.0.1", "--disable-fallback"]
     command += ["--backend", "auto", "-P", ".", "-a", ".", wheels.folder]
     pages = f"http://127.0.0.1:{port}/simple/"
-    with running(command, answers=f"{pages}{wheels.names[0]}/", log=folder / "pypiserver.log") as process:
+    answers = f"{pages}{wheels.names[0]}/" if wheels.names else pages
+    with running(command, answers=answers, log=folder / "pypiserver.log") as process:
         says = "list of files cached where watchdog is installed"
         yield Server(name="pypiserver", pages=pages, process=process, json=False, says=says)
 

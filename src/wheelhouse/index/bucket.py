@@ -151,7 +151,9 @@ class BucketStore:
         return True
 
     def read_manifest(self, project: NormalizedName) -> Manifest | None:
-        """Find the newest generation, and read it."""
+        """Find the newest generation, and read it. Without the first there is none: `tidy` leaves it."""
+        if not self._has(self._manifest(project, 1)):
+            return None
         while (generation := self._newest(project)) is not None:
             path = self._manifest(project, generation)
             try:
@@ -163,9 +165,14 @@ class BucketStore:
         return None
 
     def swap_manifest(self, manifest: Manifest) -> bool:
-        """Create the next generation's object, if the one before it is the newest."""
+        """Create the next generation's object, if the one before it is there and nobody has created it.
+
+        The one before it is the newest then: generations follow on each other, and only those go that were superseded
+        longer ago than any change takes. So nothing has to be listed, which is the dearest question to a bucket.
+        """
         self._prove()
-        if (self._newest(manifest.name) or 0) != manifest.generation - 1:
+        before = manifest.generation - 1
+        if before and not self._has(self._manifest(manifest.name, before)):
             return False
         return self._create(self._manifest(manifest.name, manifest.generation), manifest.to_json())
 
@@ -210,7 +217,7 @@ class BucketStore:
         """Return None: a bucket does not say when it was changed last."""
 
     def tidy(self, *, put_before: datetime) -> int:
-        """Remove generations that were superseded before a moment."""
+        """Remove generations that were superseded before a moment, but not the first: by it a project is known."""
         stages = [] if self.room.startswith(_STAGES) else self.stages()
         removed = sum(self.staged(stage).tidy(put_before=put_before) for stage in stages)
         found: dict[NormalizedName, list[tuple[int, ObjectMeta]]] = {}
@@ -218,12 +225,20 @@ class BucketStore:
             found.setdefault(project, []).append((generation, meta))
         for generations in found.values():
             generations.sort(key=lambda pair: pair[0])
-            for (_, old), (_, successor) in pairwise(generations):
-                if successor["last_modified"] < put_before:
+            for (number, old), (_, successor) in pairwise(generations):
+                if number > 1 and successor["last_modified"] < put_before:
                     with self._service():
                         obstore.delete(self.bucket, old["path"])
                     removed += 1
         return removed
+
+    def _has(self, path: str) -> bool:
+        try:
+            with self._service(may_be_absent=True):
+                obstore.head(self.bucket, path)
+        except FileNotFoundError:
+            return False
+        return True
 
     def _newest(self, project: NormalizedName) -> int | None:
         return max((generation for _, generation, _ in self._generations(f"/{project}")), default=None)

@@ -121,12 +121,13 @@ class Repository:
             raise IndexRefusesError("a file appears twice in one release")
         project = projects.pop()
         news = [new for new, _ in arrivals]
-        self.judge(self.store.read_manifest(project), news)  # before any byte is kept
+        before = self.store.read_manifest(project)
+        self.judge(before, news)  # before any byte is kept
         if self.base is not None:
             self.judge(self.base.read_manifest(project), news)
         with ThreadPoolExecutor(max_workers=at_once) as pool:
             published = list((pool.map if at_once > 1 else map)(self._keep, news, [source for _, source in arrivals]))
-        return self._list(project, news, published, policy)
+        return self._list(project, news, published, policy, read=(before,))
 
     def add_kept(self, project: NormalizedName, files: Sequence[File], *, policy: Policy = "private") -> list[Outcome]:
         """Publish files whose bytes the store has, and will have until this returns: all at once, dated now."""
@@ -137,9 +138,14 @@ class Repository:
         return self._list(project, [as_new(file) for file in files], dated, policy)
 
     def _list(
-        self, project: NormalizedName, news: Sequence[NewFile], published: Sequence[File], policy: Policy
+        self,
+        project: NormalizedName,
+        news: Sequence[NewFile],
+        published: Sequence[File],
+        policy: Policy,
+        read: tuple[Manifest | None, ...] = (),
     ) -> list[Outcome]:
-        """Bring files whose bytes are in the store into the manifest."""
+        """Bring files whose bytes are in the store into the manifest, which the caller may have read already."""
         outcomes: list[Outcome] = []
 
         def add(manifest: Manifest | None) -> Manifest | None:
@@ -155,7 +161,7 @@ class Repository:
                 return Manifest(name=project, policy=policy, files=in_order(fresh))
             return manifest.with_files([*manifest.files, *fresh])
 
-        self._change(project, add)
+        self._change(project, add, read=read)
         return outcomes
 
     def yank(self, project: NormalizedName, what: str | Version, reason: str | None = None) -> list[File]:
@@ -205,10 +211,13 @@ class Repository:
 
         return self._change(project, change)
 
-    def _change(self, project: NormalizedName, change: _Change) -> Manifest:
-        """Read, change and swap until nobody was in between. `change` returns None where all is as it should be."""
+    def _change(self, project: NormalizedName, change: _Change, *, read: tuple[Manifest | None, ...] = ()) -> Manifest:
+        """Read, change and swap until nobody was in between. `change` returns None where all is as it should be.
+
+        `read` is what the caller has read: enough for the first try, unless somebody was in between.
+        """
         for attempt in range(_TRIES):
-            before = self.store.read_manifest(project)
+            before = read[0] if read and not attempt else self.store.read_manifest(project)
             after = change(before)
             if after is None:
                 assert before is not None  # noqa: S101 - what is not there cannot be as it should be
