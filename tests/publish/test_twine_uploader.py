@@ -144,6 +144,22 @@ def test_credentials__environment(index: FakeIndex, wheel: Path) -> None:
     assert index.users == {"__token__:secret"}
 
 
+@pytest.mark.parametrize("token", ["wh_abc", "whm_abc", "pypi-abc"])
+@pytest.mark.parametrize("user", [{}, {"TWINE_USERNAME": ""}])
+def test_credentials__token_alone__has_its_user_name(
+    index: FakeIndex, wheel: Path, token: str, user: dict[str, str]
+) -> None:
+    upload(index.url, wheel, environment={"TWINE_PASSWORD": token, **user})
+
+    assert index.users == {f"__token__:{token}"}
+
+
+def test_credentials__token_of_a_user__goes_as_it_is(index: FakeIndex, wheel: Path) -> None:
+    upload(index.url, wheel, environment={"TWINE_USERNAME": "me", "TWINE_PASSWORD": "wh_abc"})
+
+    assert index.users == {"me:wh_abc"}
+
+
 def test_credentials__none__is_anonymous(index: FakeIndex, wheel: Path) -> None:
     upload(index.url, wheel)
 

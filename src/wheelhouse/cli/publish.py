@@ -37,7 +37,7 @@ Examples:
   wheelhouse publish --trusted-publishing always                    # in a CI job that the index trusts
   wheelhouse publish --attestations                                 # signed by the CI job, with its provenance
   wheelhouse publish --stage --test                                 # all at once, once all install and import
-  TWINE_USERNAME=__token__ TWINE_PASSWORD=... wheelhouse publish    # to [publish] url in wheelhouse.toml
+  TWINE_PASSWORD=wh_... wheelhouse publish                          # by a token, to [publish] url in wheelhouse.toml
 """
 )
 @click.argument("wheels", nargs=-1, metavar="[WHEEL]...", type=click.Path(path_type=Path, exists=True))

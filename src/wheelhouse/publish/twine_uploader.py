@@ -1,7 +1,7 @@
 """A file in, an upload by twine out. Credentials come from where twine takes them.
 
-`TWINE_USERNAME` and `TWINE_PASSWORD`, `.pypirc`, a keyring; where there are none, the identity of the CI job, if the
-index trusts it; else the upload is anonymous.
+`TWINE_USERNAME` and `TWINE_PASSWORD` (a token needs no user name), `.pypirc`, a keyring; where there are none, the
+identity of the CI job, if the index trusts it; else the upload is anonymous.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 #: The user name to which a token is the password.
 _TOKEN_USER = "__token__"  # noqa: S105 - a user name
+#: How tokens begin: ours (`wheelhouse token`), ours of a CI job (trusted publishing), PyPI's.
+_TOKEN_BEGINNINGS = ("wh_", "whm_", "pypi-")
 
 
 class TwineUploader:
@@ -175,6 +177,8 @@ def _settings(
     }
     # A secret that is not set comes as an empty text from CI services.
     username, password = environment.get("TWINE_USERNAME") or None, environment.get("TWINE_PASSWORD") or None
+    if username is None and password is not None and password.startswith(_TOKEN_BEGINNINGS):
+        username = _TOKEN_USER
     try:
         if token_first:
             return Settings(**where, **_as_password(token()))
