@@ -118,6 +118,7 @@ class TrustedPublisher(Strict):
     workflow: str | None = None
     """The workflow's file in that repository, as `release.yml`; for GitLab its path, as `.gitlab-ci.yml`. No `*`."""
     environment: str | None = None
+    """The environment that the job runs in, as `pypi`."""
     ref: str | None = None
     """As `refs/tags/*`."""
     claims: Mapping[str, str] = pydantic.Field(default_factory=dict)

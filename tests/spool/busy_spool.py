@@ -24,8 +24,11 @@ def accept(folder: Path) -> None:
 
 
 def deliver(folder: Path) -> None:
-    """Deliver all that is there, a little slowly, and tell each before and after."""
+    """Deliver all that is there once a line comes in, a little slowly, and tell each before and after."""
     with Spool(folder) as spool:
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        sys.stdin.readline()
         while True:
             item = spool.lease()
             if item is None:

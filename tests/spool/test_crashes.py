@@ -25,13 +25,26 @@ PROGRAM = Path(__file__).with_name("busy_spool.py")
 @contextmanager
 def busy(what: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
     """Run a program over a spool; it is dead at the end."""
-    process = subprocess.Popen([sys.executable, str(PROGRAM), what, str(folder)], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, str(PROGRAM), what, str(folder)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield process
     finally:
         process.kill()
         process.wait()
         output(process).close()
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def begin(*processes: subprocess.Popen[str]) -> None:
+    """Let programs deliver, all of them at once: none has finished before another is there."""
+    for process in processes:
+        assert output(process).readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
 
 
 def output(process: subprocess.Popen[str]) -> IO[str]:
@@ -73,9 +86,12 @@ def test_kill__while_accepting__every_promise_is_kept(tmp_path: Path) -> None:
 def test_kill__while_delivering__others_take_over_at_once(tmp_path: Path) -> None:
     fill(tmp_path / "spool", 40)
     with busy("deliver", tmp_path / "spool") as process:
+        begin(process)
         told = [output(process).readline() for _ in range(21)]
         process.kill()
+        told += output(process).readlines()
     with busy("deliver", tmp_path / "spool") as process:
+        begin(process)
         told += output(process).readlines()
         assert process.wait(10) == 0
 
@@ -89,6 +105,7 @@ def test_kill__while_delivering__others_take_over_at_once(tmp_path: Path) -> Non
 def test_two_processes__deliver__each_item_once_and_in_order(tmp_path: Path) -> None:
     fill(tmp_path / "spool", 60)
     with busy("deliver", tmp_path / "spool") as one, busy("deliver", tmp_path / "spool") as other:
+        begin(one, other)
         told = [output(process).readlines() for process in (one, other)]
 
     ends = [[line.split()[1:] for line in lines if line.startswith("end")] for lines in told]

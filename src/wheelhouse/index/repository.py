@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from wheelhouse.index.store import Store
 
 _TRIES = 60
+_CHANCE = random.SystemRandom()
 _LONGEST_PAUSE = 0.5
 """Seconds."""
 _CLOSED: Mapping[Status, str] = {"archived": "is archived", "quarantined": "is in quarantine"}
@@ -225,7 +226,7 @@ class Repository:
             if self.store.swap_manifest(after):
                 self.changed(after)
                 return after
-            self.pause(random.uniform(0, min(_LONGEST_PAUSE, 0.005 * 2**attempt)))  # noqa: S311 - only spreads writers
+            self.pause(_CHANCE.uniform(0, min(_LONGEST_PAUSE, 0.005 * 2**attempt)))
         raise StoreUnavailableError(
             f"{project} was changed by others {_TRIES} times while this change was tried",
             where=self.store.address,

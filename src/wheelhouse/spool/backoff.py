@@ -21,7 +21,7 @@ class Backoff:
     """Seconds after the first failure, at most."""
     most: float = 300.0
     """Seconds that are never exceeded."""
-    chance: Callable[[], float] = random.random
+    chance: Callable[[], float] = random.SystemRandom().random
     """From 0 to 1."""
 
     def seconds(self, failures: int) -> float:
