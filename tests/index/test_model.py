@@ -6,7 +6,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from arrivals import WHEEL, sha256
 from wheelhouse.errors import IndexRefusesError
@@ -88,6 +88,34 @@ def test_filename__other_spelling__claims_the_same_place() -> None:
     one, other = FileName.parse("Spam_Egg-1.0-py3-none-any.whl"), FileName.parse("spam.egg-1.0.0-py3-none-any.whl")
     assert one.place == other.place
     assert hash(one.place) == hash(other.place)
+
+
+@pytest.mark.parametrize(
+    "filename",
+    [
+        WHEEL,
+        "Spam_Egg-1.0-2b-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+        f"spam-1.0-py3-none-{'.'.join(f'p{number}' for number in range(30))}.whl",
+        "spam-1.0-b-py3-none-any.whl",
+        "spam-1.0-1-2-py3-none-any.whl",
+        "spam-one-py3-none-any.whl",
+        "spam-1.0-py3-none.whl",
+        "spam-1.0-py3--any.whl",
+        "spam-py3-none-any.whl",
+        "spam__egg-1.0-py3-none-any.whl",
+        "spam.whl",
+        ".whl",
+    ],
+)
+def test_filename__of_a_wheel__is_what_packaging_says(filename: str) -> None:
+    try:
+        expected = parse_wheel_filename(filename)
+    except InvalidWheelFilename:
+        with pytest.raises(IndexRefusesError):
+            FileName.parse(filename)
+        return
+    found = FileName.parse(filename)
+    assert (found.project, found.version, found.build, found.tags) == expected
 
 
 def test_filename__other_build__claims_another_place() -> None:

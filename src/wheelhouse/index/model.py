@@ -48,6 +48,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _UNFIT = re.compile(r"[\x00-\x20\x7f/\\]")
 _LONGEST_NAME = 255
 _LONGEST_PROJECT = 200  # a store makes longer names of it
+#: Tags of wheels with more dots are not remembered: each multiplies their number.
+_FEW_DOTS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,9 @@ class FileName:
             raise IndexRefusesError(f"{filename[:80]}… is too long for the name of a file")
         try:
             if filename.endswith(".whl"):
-                project, version, build, tags = parse_wheel_filename(filename)
+                head, triple = _cut_tags(filename)
+                project, version, build = _head(head)
+                tags = _tags(triple) if triple.count(".") <= _FEW_DOTS else _tags.__wrapped__(triple)
                 return cls(filename=filename, project=project, version=version, kind="wheel", build=build, tags=tags)
             project, version = parse_sdist_filename(filename)
         except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion) as error:
@@ -82,6 +86,22 @@ class FileName:
     def place(self) -> tuple[object, ...]:
         """What the name claims: equal for names that are only spelled differently, as `1.0` and `1.0.0`."""
         return (self.project, self.version, self.kind, self.build, self.tags)
+
+
+def _cut_tags(filename: str) -> tuple[str, str]:
+    """Cut a wheel's name into what says what it is, and where it can be used: `spam-1.0` and `py3-none-any`."""
+    head, *tags = filename.removesuffix(".whl").rsplit("-", 3)
+    return head, "-".join(tags)
+
+
+@lru_cache(maxsize=8192)  # the wheels of a release differ in their tags alone, and those of two releases hardly in them
+def _head(text: str) -> tuple[NormalizedName, Version, BuildTag]:
+    return parse_wheel_filename(f"{text}-py3-none-any.whl")[:3]
+
+
+@lru_cache(maxsize=4096)
+def _tags(text: str) -> frozenset[Tag]:
+    return parse_wheel_filename(f"a-0-{text}.whl")[3]
 
 
 def parse_project(text: str) -> NormalizedName:
