@@ -117,5 +117,22 @@ def test_page__encodings__hold_the_same_page_under_other_etags() -> None:
     assert all(body.etag[0] == body.etag[-1] == '"' for body in (page.identity, page.gzip, page.zstd))
 
 
+def test_page__made_later__is_the_same_and_says_that_it_takes_long() -> None:
+    made: list[bytes] = []
+    text = b"spam" * 100_000
+
+    def make() -> bytes:
+        made.append(text)
+        return text
+
+    page = Page.later(make, about=len(text))
+    assert (page.takes_long(None), page.takes_long("gzip"), page.size) == (True, True, Page.of(text).size)
+    assert made == []
+    assert page.encoded(None) == Page.of(text).identity
+    assert not page.takes_long(None)
+    assert page.gzip == Page.of(text).gzip
+    assert made == [text]
+
+
 def test_page__rendered_again__is_the_same_bytes() -> None:
     assert render_project(MANIFEST) == render_project(Manifest.from_json(MANIFEST.to_json()))

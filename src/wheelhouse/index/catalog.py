@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wheelhouse.errors import StoreUnavailableError
+from wheelhouse.index.once import Once
 from wheelhouse.index.render import RELATIVE, render_project, render_root
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ class Entry:
 
     mark: object
     """The store's; another one means that something has changed."""
-    manifest: Manifest | None
-    """None: this is the list of all projects."""
+    listed: Manifest | Once[Manifest] | None
+    """What is shown of the project; None: this is the list of all."""
     pages: Pages
     files: Mapping[str, File]
     """The files of ours that may be had, by their names."""
@@ -56,6 +57,11 @@ class Entry:
     """Of the list of all: the projects, in order."""
     answers: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
     """Answers made of this entry: `front` keeps them where they go when they are no longer true."""
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """What is shown of the project, which may have to be made first; None: this is the list of all."""
+        return self.listed() if isinstance(self.listed, Once) else self.listed
 
     @property
     def size(self) -> int:
@@ -135,6 +141,14 @@ class Catalog:
             task.add_done_callback(lambda done: self._loaded(project, done))
         return await asyncio.shield(task)
 
+    async def manifest(self, entry: Entry) -> Manifest:
+        """Return what is shown of a project."""
+        listed = entry.listed
+        assert listed is not None  # noqa: S101 - only the list of all has none
+        if not isinstance(listed, Once):
+            return listed
+        return listed() if listed.made else await asyncio.to_thread(listed)
+
     async def metadata(self, entry: Entry, file: File) -> bytes | None:
         """Return the core metadata of a file of an entry; None: there are none, or they cannot be had now.
 
@@ -183,7 +197,7 @@ class Catalog:
             if known is not None and known.mark == names:
                 return known
             listed = sorted(names)
-            return Entry(mark=set(names), manifest=None, pages=render_root(listed), files={}, names=listed)
+            return Entry(mark=set(names), listed=None, pages=render_root(listed), files={}, names=listed)
         mark = self.store.mark(project)
         if mark is None:
             return None
@@ -193,7 +207,7 @@ class Catalog:
         if manifest is None:
             return None
         files = {file.filename: file for file in manifest.offered}
-        return Entry(mark=mark, manifest=manifest, pages=render_project(manifest, self.links), files=files)
+        return Entry(mark=mark, listed=manifest, pages=render_project(manifest, self.links), files=files)
 
     def _keep(self, project: NormalizedName | None, known: _Known | None) -> None:
         self._drop(project)

@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC
 from html import escape
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from urllib.parse import quote
 
 import orjson
@@ -19,24 +19,37 @@ import zstandard
 
 from wheelhouse.index.model import API_VERSION
 from wheelhouse.index.negotiation import MediaType
+from wheelhouse.index.once import Once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from packaging.utils import NormalizedName
 
-    from wheelhouse.index.model import File, Manifest
+    from wheelhouse.index.model import File, Manifest, Sha256
 
 _ZSTD_LEVEL = 3
 _GZIP_LEVEL = 6
 #: What a page can be compressed to.
 Encoding: TypeAlias = Literal["gzip", "zstd"]
-_COMPRESS: Mapping[Encoding | None, Callable[[bytes], bytes]] = {
+_COMPRESS: Mapping[Encoding, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, _GZIP_LEVEL, mtime=0),
     "zstd": lambda data: zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(data),
 }
 #: Bytes that gzip takes a few milliseconds for.
 _LONG = 100_000
+
+
+class Named(Protocol):
+    """A file, as its address has it."""
+
+    @property
+    def filename(self) -> str:
+        """Its name."""
+
+    @property
+    def sha256(self) -> Sha256:
+        """Of its bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +61,7 @@ class Links:
     public: str | None = None
     """Whole https address of the index's root, if known. PEP 740 wants it for provenance, which else goes unsaid."""
 
-    def file(self, file: File) -> str:
+    def file(self, file: Named) -> str:
         """Return the URL of a file, without its hash."""
         return f"{self.files}/{file_path(file)}"
 
@@ -76,12 +89,12 @@ class Body:
 class Page:
     """A page in each encoding. What is compressed is made when it is first asked for, and kept."""
 
-    __slots__ = ("_digest", "_made", "identity")
+    __slots__ = ("_about", "_identity", "_made")
 
-    def __init__(self, data: bytes) -> None:
-        self._digest = hashlib.sha256(data).hexdigest()[:32]
-        self.identity = Body(data=data, encoding=None, etag=f'"{self._digest}"')
-        self._made: dict[Encoding | None, Body] = {None: self.identity}
+    def __init__(self, text: Once[bytes], *, about: int) -> None:
+        self._identity = Once(lambda: _identity(text()))
+        self._about = about
+        self._made: dict[Encoding, Body] = {}
 
     def __eq__(self, other: object) -> bool:
         return self.identity == other.identity if isinstance(other, Page) else NotImplemented
@@ -92,7 +105,19 @@ class Page:
     @classmethod
     def of(cls, data: bytes) -> Page:
         """Make a page of its text."""
-        return cls(data)
+        page = cls(Once(lambda: data), about=len(data))
+        page._identity()
+        return page
+
+    @classmethod
+    def later(cls, text: Callable[[], bytes], *, about: int) -> Page:
+        """Make a page of a text that is made when it is first asked for; `about` is how many bytes it may have."""
+        return cls(Once(text), about=about)
+
+    @property
+    def identity(self) -> Body:
+        """The page as it is."""
+        return self._identity()
 
     @property
     def gzip(self) -> Body:
@@ -107,19 +132,27 @@ class Page:
     @property
     def size(self) -> int:
         """Bytes in memory, about: what is compressed comes to a half at most, made or not."""
-        return len(self.identity.data) * 3 // 2
+        return self._about * 3 // 2
 
     def encoded(self, encoding: Encoding | None) -> Body:
         """Return the page in an encoding; None: as it is."""
+        if encoding is None:
+            return self.identity
         body = self._made.get(encoding)
         if body is None:
-            data = _COMPRESS[encoding](self.identity.data)
-            body = self._made[encoding] = Body(data=data, encoding=encoding, etag=f'"{self._digest}-{encoding}"')
+            whole = self.identity
+            etag = f'{whole.etag[:-1]}-{encoding}"'
+            body = self._made[encoding] = Body(data=_COMPRESS[encoding](whole.data), encoding=encoding, etag=etag)
         return body
 
     def takes_long(self, encoding: Encoding | None) -> bool:
         """Say whether `encoded` has work to do for it that would keep other requests waiting."""
-        return encoding not in self._made and len(self.identity.data) > _LONG
+        made = self._identity.made if encoding is None else encoding in self._made
+        return not made and self._about > _LONG
+
+
+def _identity(data: bytes) -> Body:
+    return Body(data=data, encoding=None, etag=f'"{hashlib.sha256(data).hexdigest()[:32]}"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +167,7 @@ class Pages:
         return self.json if media_type is MediaType.JSON else self.html
 
 
-def file_path(file: File) -> str:
+def file_path(file: Named) -> str:
     """Return a file's path below `files/`, quoted for a URL: `ab/ab12…/name-1.0.tar.gz`."""
     return f"{file.sha256[:2]}/{file.sha256}/{quote(file.filename)}"
 

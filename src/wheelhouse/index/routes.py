@@ -71,10 +71,10 @@ class _Routes:
         if spelled != project:
             return RedirectResponse(f"../{project}/json", status_code=301)
         entry = await self._site.readable(asker, project)
-        assert entry.manifest is not None  # noqa: S101 - only the list of all has none
-        chosen = newest(entry.manifest)
+        manifest = await self._site.catalog.manifest(entry)
+        chosen = newest(manifest)
         metadata = await self._site.catalog.metadata(entry, chosen) if chosen is not None else None
-        data = project_json(entry.manifest, metadata, root=(self._site.public or "../../").rstrip("/"))
+        data = project_json(manifest, metadata, root=(self._site.public or "../../").rstrip("/"))
         return Response(data, media_type="application/json", headers={"Cache-Control": "no-cache"})
 
 

@@ -97,7 +97,7 @@ class StagedSite(Site):
         merged = base.with_files(files.values()).model_copy(update={"status": "active", "status_reason": None})
         public = self.catalog.links.public
         links = Links(public=f"{public.rstrip('/')}{_PREFIX}{self.stage}" if public else None)
-        return Entry(mark=object(), manifest=merged, pages=render_project(merged, links), files=files)
+        return Entry(mark=object(), listed=merged, pages=render_project(merged, links), files=files)
 
 
 def is_staged(path: str) -> bool:

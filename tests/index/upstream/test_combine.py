@@ -59,9 +59,23 @@ def test_combine__ours_stands_for_theirs__however_it_is_spelled(theirs: str) -> 
 def test_combine__every_listed_file__can_be_had_and_no_other() -> None:
     made = listing(own("eggs-2.0.tar.gz"), "eggs-1.0.tar.gz", "eggs-2.0.tar.gz")
     names = {file["filename"] for file in page(made)["files"]}
-    assert names == made.files.keys() | made.theirs.keys() == {file.filename for file in made.manifest.files}
+    assert names == made.files.keys() | made.theirs.keys() == {file.filename for file in made.manifest().files}
     html = made.pages.html.identity.data.decode()
     assert all(f">{name}</a>" in html for name in names)
+
+
+def test_combine__html_and_manifest__are_made_when_they_are_asked_for() -> None:
+    made = listing(own("eggs-2.0.tar.gz"), "eggs-1.0-py3-none-any.whl", "eggs-1.0.tar.gz")
+    assert not made.manifest.made
+    assert made.pages.json.identity.data
+    assert not made.manifest.made
+    assert made.pages.html.identity.data.count(b"<a ") == 3
+    assert made.manifest.made
+    mine = made.manifest().file("eggs-2.0.tar.gz")
+    assert mine is made.files["eggs-2.0.tar.gz"]
+    theirs = made.manifest().file("eggs-1.0.tar.gz")
+    assert theirs is not None
+    assert (theirs.version, theirs.sha256, theirs.size) == ("1.0", THEIRS, 3)
 
 
 def test_combine__versions__are_theirs_and_ours() -> None:

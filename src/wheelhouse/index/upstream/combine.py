@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import orjson
 
 from wheelhouse.index.model import File, FileName, Manifest, Status, in_order, parse_version
+from wheelhouse.index.once import Once
 from wheelhouse.index.render import RELATIVE, Page, Pages, file_json, project_html
+from wheelhouse.index.upstream.page import parse_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from wheelhouse.index.model import Sha256
     from wheelhouse.index.render import Links
@@ -33,7 +35,7 @@ _NOT_PASSED_ON = {"gpg-sig", "core-metadata", "dist-info-metadata"}
 class Listing:
     """What is shown of a project that upstream has."""
 
-    manifest: Manifest
+    manifest: Once[Manifest]
     """Ours and theirs alike; of a file of theirs that has no time of upload, the beginning of 1970."""
     pages: Pages
     files: Mapping[str, File]
@@ -64,26 +66,27 @@ def combine(ours: Manifest | None, page: UpstreamPage, view: View, *, links: Lin
     there = [file for file in candidates if not closed and (view.has is None or view.has(file.origin.sha256))]
     shown = [(file, _servable(file.origin, view)) for file in there if _is_of_age(file, view)]
     young = [file for file in there if not _is_of_age(file, view)]
-    theirs = [_file(file, origin) for file, origin in shown]
-    base = ours if ours is not None else Manifest(name=page.project, policy="mirror", status=_status(page))
-    manifest = base.model_copy(update={"files": in_order((*own, *theirs))})
-    hidden = {str(file.name.version) for file in young}
+    versions = {file.version for file in own} | {str(version) for version in {file.name.version for file, _ in shown}}
+    hidden = {str(version) for version in {file.name.version for file in young}}
     document = {
         **page.said,
-        "versions": _versions(page, manifest, hidden),
+        "versions": _versions(page, versions, hidden),
         "files": [
             *(file_json(file, links) for file in own),
-            *(_file_json(said.said, file, origin, links) for (said, origin), file in zip(shown, theirs, strict=True)),
+            *(_file_json(file.said, origin, links) for file, origin in shown),
         ],
     }
     if ours is not None and (ours.status != "active" or closed):
         document["project-status"] = {"status": ours.status}
         document["project-status"] |= {"reason": ours.status_reason} if ours.status_reason else {}
+    json, theirs = orjson.dumps(document), {origin.filename: origin for _, origin in shown}
+    base = ours if ours is not None else Manifest(name=page.project, policy="mirror", status=_status(page))
+    manifest = Once(lambda: base.model_copy(update={"files": in_order((*own, *_files(json, theirs)))}))
     return Listing(
         manifest=manifest,
-        pages=Pages(html=Page.of(project_html(manifest, links)), json=Page.of(orjson.dumps(document))),
+        pages=Pages(html=Page.later(lambda: project_html(manifest(), links), about=len(json)), json=Page.of(json)),
         files={file.filename: file for file in own},
-        theirs={origin.filename: origin for _, origin in shown},
+        theirs=theirs,
         until=min((file.uploaded + view.min_age for file in young if file.uploaded is not None), default=None),
     )
 
@@ -106,11 +109,10 @@ def _status(page: UpstreamPage) -> Status:
     return cast(Status, status) if status in get_args(Status) else "active"
 
 
-def _versions(page: UpstreamPage, manifest: Manifest, hidden: set[str]) -> list[str]:
+def _versions(page: UpstreamPage, seen: set[str], hidden: set[str]) -> list[str]:
     """Return PEP 700's list: all that upstream has, but for those of which nothing may be seen yet; and ours."""
     said = page.said.get("versions")
     theirs = [version for version in said if isinstance(version, str)] if isinstance(said, list) else []
-    seen = set(manifest.versions)
     kept = [version for version in theirs if not (gone := _normal(version)) or gone in seen or gone not in hidden]
     return [*kept, *sorted(seen - {_normal(version) for version in kept})]
 
@@ -120,17 +122,25 @@ def _normal(version: str) -> str:
     return version if parsed is None else str(parsed)
 
 
-def _file(file: UpstreamFile, origin: Origin) -> File:
+def _files(json: bytes, theirs: Mapping[str, Origin]) -> Iterator[File]:
+    """Yield upstream's files as our page tells of them: it takes less room than what upstream said of each."""
+    for said in orjson.loads(json)["files"]:
+        origin = theirs.get(said["filename"])
+        if origin is not None:
+            yield _file(said, origin)
+
+
+def _file(said: Mapping[str, Any], origin: Origin) -> File:
     """Return an upstream's file as one of ours would be; checked before, so that no time is lost on it again."""
-    said, hashes = file.said, file.said["hashes"]
+    hashes = said["hashes"]
     requires_python, yanked = said.get("requires-python"), said.get("yanked")
     return File.model_construct(
         _fields_set=_FIELDS,
         filename=origin.filename,
-        version=str(file.name.version),
+        version=str(FileName.parse(origin.filename).version),
         sha256=origin.sha256,
         size=origin.size or 0,
-        upload_time=file.uploaded or _UNSAID,
+        upload_time=parse_moment(said.get("upload-time")) or _UNSAID,
         hashes={name: value for name, value in hashes.items() if name != "sha256" and isinstance(value, str)},
         requires_python=requires_python if isinstance(requires_python, str) else None,
         yanked=yanked if isinstance(yanked, bool | str) else False,
@@ -140,9 +150,9 @@ def _file(file: UpstreamFile, origin: Origin) -> File:
     )
 
 
-def _file_json(said: Mapping[str, Any], file: File, origin: Origin, links: Links) -> dict[str, Any]:
+def _file_json(said: Mapping[str, Any], origin: Origin, links: Links) -> dict[str, Any]:
     known = {key: value for key, value in said.items() if key not in _NOT_PASSED_ON}
-    known["url"] = links.file(file)
+    known["url"] = links.file(origin)
     if origin.metadata is not None:
         known["core-metadata"] = known["dist-info-metadata"] = {"sha256": origin.metadata}
     return known

@@ -218,7 +218,7 @@ class Mirror:
         if known is not None and known.mark == mark:
             return known
         listed = sorted(names)
-        return Entry(mark=mark, manifest=None, pages=render_root(listed), files={}, names=listed, own=ours)
+        return Entry(mark=mark, listed=None, pages=render_root(listed), files={}, names=listed, own=ours)
 
     def _combined(self, project: NormalizedName, own: Entry | None) -> Entry:
         kept, page = self.pages.read(project)
@@ -231,7 +231,7 @@ class Mirror:
         listing = combine(own.manifest if own is not None else None, page, view, links=self.links)
         return Entry(
             mark=mark,
-            manifest=listing.manifest,
+            listed=listing.manifest,
             pages=listing.pages,
             files=listing.files,
             theirs=listing.theirs,

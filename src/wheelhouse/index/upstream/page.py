@@ -153,7 +153,7 @@ def _file(said: Mapping[str, Any], project: NormalizedName, url: str, upstream: 
         size=size if isinstance(size, int) and 0 <= size <= MOST_FILE else None,
         metadata=_metadata(said),
     )
-    return UpstreamFile(name=name, origin=origin, uploaded=_moment(said.get("upload-time")), said=said)
+    return UpstreamFile(name=name, origin=origin, uploaded=parse_moment(said.get("upload-time")), said=said)
 
 
 def _target(base: str, url: str) -> str | None:
@@ -176,7 +176,8 @@ def _metadata(said: Mapping[str, Any]) -> Sha256 | None:
     return None
 
 
-def _moment(text: object) -> datetime | None:
+def parse_moment(text: object) -> datetime | None:
+    """Return a time of upload (PEP 700); None: it is none."""
     try:
         moment = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:

@@ -120,8 +120,7 @@ class _Web:
         if moved := _settle(request, "project", project, *([] if asked is None else [asked])):
             return moved
         entry = await self._site.readable(asker, project)
-        assert entry.manifest is not None  # noqa: S101 - only the list of all has none
-        version = self._shown.version(entry.manifest, asked)
+        version = self._shown.version(await self._site.catalog.manifest(entry), asked)
         if asked is not None and version is not None and (moved := _settle(request, "project", project, version)):
             return moved
         page = await self._shown.project(entry, version)

@@ -114,8 +114,8 @@ class Shown:
 
     async def project(self, entry: Entry, version: str | None) -> ProjectPage:
         """Return the page of a project at a version, one of its manifest's."""
-        assert entry.manifest is not None  # noqa: S101 - only the list of all has none
-        manifest, files = entry.manifest, files_of(entry.manifest, version)
+        manifest = await self._site.catalog.manifest(entry)
+        files = files_of(manifest, version)
         metadata = await self._metadata(entry, files)
         return await asyncio.to_thread(self._project, manifest, version, files, metadata)
 
