@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+import wheelhouse
 from real_index import free_port
 from wheelhouse.cli import cli
 
@@ -93,6 +94,15 @@ def test_pages__tell_of_every_command() -> None:
         if not re.search(rf"wheelhouse {name.rpartition(' ')[0]}[\w| ]*\b{name.rpartition(' ')[2]}\b", told)
     ]
     assert not missing
+
+
+def test_architecture_page__has_every_room() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    package = Path(wheelhouse.__file__).parent
+    files = {path.name for path in package.glob("*.py")} - {"__init__.py"}
+    folders = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+
+    assert not {name for name in files | folders if f"`{name}`" not in page}
 
 
 @pytest.mark.slow
