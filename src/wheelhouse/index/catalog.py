@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from wheelhouse.index.upstream.page import Origin
 
 MEBIBYTE = 2**20
-#: Bytes in memory, about, of what is known of an upstream's file.
+#: Bytes in memory, about, of what is known of an upstream's file, once its project's manifest is made.
 _ORIGIN = 1200
 #: Seconds after which a project is looked at whatever the store's pulse says: somebody may have mended it by hand.
 _LOOK_AGAIN = 30.0

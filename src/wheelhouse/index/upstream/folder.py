@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _SUFFIX = ".page"
 _UNFINISHED = ".new-"
-_LEVEL = 3
+_LEVEL = 1
 
 
 class Kept(pydantic.BaseModel):
