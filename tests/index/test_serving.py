@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,7 +30,6 @@ from wheelhouse.index.serving import Listening, Tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from index_server import IndexServer
 
@@ -291,6 +291,14 @@ def test_systemd__is_told_of_the_start_and_of_the_end(tmp_path: Path, monkeypatc
             assert manager.recv(100) == b"READY=1"
             assert server.stop() == 0
         assert manager.recv(100) == b"STOPPING=1"
+
+
+def test_mirror__a_moment_after_the_start__is_ready_to_ask(tmp_path: Path) -> None:
+    with index_server(tmp_path / "index", mirror=True) as server:
+        loaded = Path(f"/proc/{server.process.pid}/maps")
+        assert "aiohttp" not in loaded.read_text()
+        wait_for(lambda: "aiohttp" in loaded.read_text())
+        assert server.stop() == 0
 
 
 def test_check__settings_that_do_not_go_together__are_told(tmp_path: Path) -> None:

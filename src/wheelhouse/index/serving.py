@@ -18,15 +18,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from urllib.parse import urlsplit
 
-from wheelhouse.errors import CertificateError, MachineError, UsageError
+from wheelhouse.errors import CertificateError, MachineError, UsageError, WheelhouseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from wheelhouse.config import ServeSettings
     from wheelhouse.index.rsgi import Connection, Request
 
+#: Seconds in which those get their answers who asked while the server started.
+_SETTLED = 1.0
 #: Where systemd listens, for a service of `Type=notify`.
 _NOTIFY = "NOTIFY_SOCKET"
 LOG = logging.getLogger("wheelhouse.index")
@@ -136,14 +138,16 @@ class Application(Protocol):
         """Let go of what is open."""
 
 
-def serve_until_stopped(app: Application, listening: Listening) -> NoReturn:
-    """Answer requests; ends the process when it is told to.
+def serve_until_stopped(
+    app: Application, listening: Listening, *, afterwards: Callable[[], Awaitable[None]] | None = None
+) -> NoReturn:
+    """Answer requests; ends the process when it is told to. What can wait until the server is up is done `afterwards`.
 
     At once and without the interpreter's teardown: granian's threads still reach for it then, and abort it. Every
     answer has been sent by that time, and what was acknowledged is on disk.
     """
     with asyncio.Runner(loop_factory=_quickest_loop()) as runner:
-        status = runner.run(_serve(app, listening))
+        status = runner.run(_serve(app, listening, afterwards))
     app.close()
     _leave(status)
 
@@ -157,7 +161,7 @@ def _quickest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _serve(app: Application, listening: Listening) -> int:
+async def _serve(app: Application, listening: Listening, afterwards: Callable[[], Awaitable[None]] | None) -> int:
     """Return the exit status."""
     from granian.constants import Interfaces, SSLProtocols  # noqa: PLC0415 - start-up time
     from granian.server.embed import Server  # noqa: PLC0415 - likewise
@@ -199,8 +203,10 @@ async def _serve(app: Application, listening: Listening) -> int:
     serving = asyncio.create_task(server.serve())
     asked = asyncio.create_task(enough.wait())
     telling = asyncio.create_task(_tell_when_ready(listening))
+    rest = asyncio.create_task(_do_afterwards(afterwards)) if afterwards is not None else None
     await asyncio.wait({serving, asked}, return_when=asyncio.FIRST_COMPLETED)
-    telling.cancel()
+    for task in filter(None, (telling, rest)):
+        task.cancel()
     _tell_systemd("STOPPING=1")
     server.stop()
     _, late = await asyncio.wait({serving}, timeout=listening.grace)
@@ -208,6 +214,15 @@ async def _serve(app: Application, listening: Listening) -> int:
         LOG.warning("requests were still in flight after %g seconds: they are cut", listening.grace)
         return 0
     return 0 if serving.exception() is None and enough.is_set() else 1
+
+
+async def _do_afterwards(rest: Callable[[], Awaitable[None]]) -> None:
+    """Do what can wait, once the first to ask have their answers."""
+    await asyncio.sleep(_SETTLED)
+    try:
+        await rest()
+    except WheelhouseError as error:
+        LOG.warning("%s", error)
 
 
 async def _tell_when_ready(listening: Listening) -> None:

@@ -51,6 +51,18 @@ def test_project__of_upstream__is_listed_and_served(upstream: FakeUpstream, tmp_
     asyncio.run(ask())
 
 
+def test_get_ready__asks_nobody__and_the_first_question_goes_on_from_there(
+    upstream: FakeUpstream, tmp_path: Path
+) -> None:
+    async def ask() -> None:
+        async with mirroring(tmp_path, upstream) as index:
+            await index.mirror.get_ready()
+            assert upstream.asked == []
+            assert await index.names("eggs") == [EGGS.filename]
+
+    asyncio.run(ask())
+
+
 def test_project__nobody_has_it__is_404_and_remembered(upstream: FakeUpstream, tmp_path: Path) -> None:
     async def ask() -> None:
         async with mirroring(tmp_path, upstream) as index:

@@ -1,6 +1,6 @@
 """Questions to upstreams over HTTP: an address in, checked answers out, or UpstreamUnavailableError.
 
-aiohttp is loaded and connections are made when the first question is asked. Redirects are followed by hand, so that
+aiohttp is loaded when the first question is asked, or before by `get_ready`. Redirects are followed by hand, so that
 credentials stay with the upstream and nobody is led where `address` says no.
 """
 
@@ -99,6 +99,10 @@ class UpstreamClient:
             if session is not None:
                 await session.close()
         self._pages = self._files = None
+
+    async def get_ready(self) -> None:
+        """Load what asks. Makes no connection."""
+        await self._sessions()
 
     def states(self) -> dict[str, UpstreamState]:
         """Say how each upstream that was asked does, by its address."""

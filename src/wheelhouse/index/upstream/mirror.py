@@ -113,6 +113,12 @@ class Mirror:
         await self.pages.close()
         await self.client.close()
 
+    async def get_ready(self) -> None:
+        """Load what the first question would have to wait for. Asks nobody."""
+        if not self.setup.offline:
+            await asyncio.to_thread(self.setup.upstreams)
+            await self.client.get_ready()
+
     def looks_for(self, project: NormalizedName | None, ours: Entry | None) -> bool:
         """Say whether `behind` may add something to what is ours, now or later."""
         return project is None or self.setup.rules.standing(project, ours.manifest if ours is not None else None).theirs
