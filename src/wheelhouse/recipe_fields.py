@@ -45,6 +45,15 @@ def _requirement(value: str) -> str:
     return value
 
 
+def is_requirement(text: str) -> bool:
+    """Say whether a text is a requirement (PEP 508)."""
+    try:
+        Requirement(text)
+    except InvalidRequirement:
+        return False
+    return True
+
+
 def _name(value: str) -> str:
     try:
         canonicalize_name(value, validate=True)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tomllib
 from configparser import ConfigParser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 from uv import find_uv_bin
@@ -13,7 +13,7 @@ from uv import find_uv_bin
 from served import served
 from wheelhouse.cli import run as cli
 from wheelhouse.errors import UsageError
-from wheelhouse.index.client_config import CLIENTS, Address, Client, client_config
+from wheelhouse.index.client_config import Address, Client, client_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -197,7 +197,7 @@ def test_address__not_fit_for_a_file__is_refused_and_not_repeated_with_its_secre
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", get_args(Client))
 @pytest.mark.parametrize("url", ["https://h.example/", "http://h.example:8080/", "http://[::1]:8080/"])
 def test_config__each_client__is_a_file_that_names_the_index(client: Client, url: str) -> None:
     address = Address.parse(url, name="our-index")

@@ -51,7 +51,7 @@ PROBE_SECONDS = 120.0
 _PROBE = """
 . /etc/os-release; echo "os=$PRETTY_NAME"
 for tool in apt-get apk dnf microdnf yum; do command -v $tool >/dev/null && { echo "installer=$tool"; break; }; done
-for tool in uv auditwheel patchelf; do
+for tool in uv auditwheel; do
   command -v $tool >/dev/null && echo "$tool=$($tool --version 2>/dev/null | head -n 1)"
 done
 command -v manylinux-interpreters >/dev/null && echo "fetches-pythons=yes"
@@ -70,7 +70,6 @@ class Contents(pydantic.BaseModel):
     installer: Literal["apt-get", "apk", "dnf", "microdnf", "yum"] | None = None
     uv: str | None = None
     auditwheel: str | None = None
-    patchelf: str | None = None
     pythons: tuple[str, ...] = ()
     """Folders below /opt/python."""
     fetches_pythons: bool = False
@@ -232,7 +231,6 @@ def _parse_contents(output: str) -> Contents:
         installer=found.get("installer"),
         uv=found.get("uv") or None,
         auditwheel=found.get("auditwheel") or None,
-        patchelf=found.get("patchelf") or None,
         pythons=tuple(value for key, value in pairs if key == "python"),
         fetches_pythons="fetches-pythons" in found,
     )

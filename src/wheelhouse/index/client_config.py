@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from wheelhouse.errors import UsageError
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 Client = Literal["pip", "uv", "poetry", "pdm"]
-CLIENTS: tuple[Client, ...] = get_args(Client)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _PARTS = ("simple", "legacy")
 

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from wheelhouse.check.codes import Code
@@ -14,6 +13,7 @@ from wheelhouse.check.grafted import stem
 from wheelhouse.diagnose.lookup import FAMILIES
 from wheelhouse.finding import Severity
 from wheelhouse.lifecycle.draft import proving_command
+from wheelhouse.recipe_fields import is_requirement
 from wheelhouse.trial.codes import DEPENDENCY_MISSING, EXTENSION_IDLE, IMPORT_FAILED, LEAKED_LIBRARY
 
 if TYPE_CHECKING:
@@ -80,10 +80,10 @@ def _diagnosed(record: Record) -> Iterator[Change]:
     for key, value in packages:
         yield Change(table="system-packages", key=key.partition(".")[2], add=tuple(value.split()), why=why)
     for key, value in pairs:
-        if key == "build.requires" and _is_requirement(value):
+        if key == "build.requires" and is_requirement(value):
             yield Change(table="build", key="requires", add=(value,), why=why)
             return
-        if key == "build.constraints" and _is_requirement(value):
+        if key == "build.constraints" and is_requirement(value):
             yield Change(table="build", key="constraints", add=(value,), why=why)
             return
         if key == "build.environment" and (setting := re.fullmatch(r"(\w+) = \"([^\"]*)\"", value)):
@@ -177,14 +177,6 @@ def module_of(where: str) -> tuple[str, ...]:
     folders, _, file = where.rpartition("/")
     parts = [*filter(None, folders.split("/")), file.split(".", 1)[0]]
     return (".".join(parts),) if all(part.isidentifier() for part in parts) else ()
-
-
-def _is_requirement(text: str) -> bool:
-    try:
-        Requirement(text)
-    except InvalidRequirement:
-        return False
-    return True
 
 
 def _shown(value: str | tuple[str, ...]) -> str:

@@ -12,7 +12,7 @@ import configparser
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from packaging.requirements import InvalidRequirement, Requirement
+from wheelhouse.recipe_fields import is_requirement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +25,7 @@ def asked_for(backend: str, root: Path, pyproject: Mapping[str, Any]) -> tuple[s
     """Return the further requirements, with markers where they hang on the platform."""
     module = backend.partition(":")[0]
     row = next((row for name, row in _ROWS.items() if module == name or module.startswith(f"{name}.")), None)
-    return () if row is None else tuple(text for text in row(root, pyproject.get("tool", {})) if _is_requirement(text))
+    return () if row is None else tuple(text for text in row(root, pyproject.get("tool", {})) if is_requirement(text))
 
 
 def _meson(_root: Path, _tool: Mapping[str, Any]) -> Iterator[str]:
@@ -119,11 +119,3 @@ def _bounds(table: Mapping[str, Any], *, default: str) -> str:
         return version
     minimum = table.get("minimum-version")
     return f">={minimum}" if isinstance(minimum, str) else default
-
-
-def _is_requirement(text: str) -> bool:
-    try:
-        Requirement(text)
-    except InvalidRequirement:
-        return False
-    return True

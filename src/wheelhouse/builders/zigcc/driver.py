@@ -66,10 +66,7 @@ _DROPPED_FLAGS = frozenset(
     ]
 )
 _CXX_SUFFIXES = (".cpp", ".cc", ".cxx", ".C", ".c++", ".cp", ".CPP", ".mm")
-_SOURCE_SUFFIXES = (".c", ".s", ".S", ".m", *_CXX_SUFFIXES)
 _NO_LINK = frozenset(["-c", "-E", "-S", "-M", "-MM", "-fsyntax-only"])
-#: Flags whose value is the next word: it is no input file.
-_TAKE_VALUE = frozenset(["-o", "-I", "-L", "-D", "-U", "-MF", "-MT", "-MQ", "-include", "-isystem", "-idirafter", "-x"])
 
 
 def run(mode: str, settings: Settings, arguments: list[str]) -> None:
