@@ -10,11 +10,14 @@ import pytest
 
 from fake_upstream import FakeFile, fake_upstream
 from mirrors import mirroring
+from wheelhouse.index.upstream.folder import Kept, PageFolder
 from wheelhouse.index.upstream.pages import Freshness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from packaging.utils import NormalizedName
 
     from fake_upstream import FakeUpstream
 
@@ -34,6 +37,28 @@ def test_page__a_hundred_askers__one_question(upstream: FakeUpstream, tmp_path: 
             got = await asyncio.gather(*(index.get(PAGE) for _ in range(100)))
             assert {each.status for each in got} == {200}
         assert upstream.times(PAGE) == 1
+
+    asyncio.run(ask())
+
+
+def test_page__forty_projects_at_once__each_is_parsed_once(upstream: FakeUpstream, tmp_path: Path) -> None:
+    class Folder(PageFolder):
+        reads = 0
+
+        def read(self, project: NormalizedName) -> tuple[Kept, bytes] | None:
+            self.reads += 1
+            return super().read(project)
+
+    async def ask() -> None:
+        names = [f"eggs-{number}" for number in range(40)]
+        upstream.projects = {
+            name: [FakeFile(filename=f"{name.replace('-', '_')}-1.tar.gz", data=b"")] for name in names
+        }
+        async with mirroring(tmp_path, upstream) as index:
+            folder = index.mirror.pages._folder = Folder(tmp_path / "mirror" / "pages")
+            found = await asyncio.gather(*(index.names(name) for name in names))
+            assert all(len(each) == 1 for each in found)
+            assert folder.reads == 0
 
     asyncio.run(ask())
 

@@ -37,7 +37,9 @@ LOG = logging.getLogger("wheelhouse.index.upstream")
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age\s*=\s*\"?(\d{1,9})")
 _NEVER = re.compile(r"(?:^|[\s,])(?:no-cache|no-store)\b")
 _MOST_REMEMBERED = 20_000
-_MOST_JUST_READ = 8
+#: Files on pages that came and are not yet rendered: an install asks for fifty at once, and what does not fit is parsed
+#: again.
+_MOST_JUST_READ = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,11 +213,20 @@ class Pages:
                 raise UpstreamUnavailableError(f"there is no room to keep the page of {project}") from error
 
         await asyncio.to_thread(write)
-        while len(self._just_read) > _MOST_JUST_READ:
-            self._just_read.pop(next(iter(self._just_read)))
+        self._make_room()
         self._counters.page_misses += 1
         self._remember(project, kept, until=kept.asked + kept.fresh_for)
         return kept
+
+    def _make_room(self) -> None:
+        """Let go of the oldest pages that nobody has come for; threads take theirs meanwhile."""
+        waiting = list(self._just_read.items())
+        files = sum(len(page.files) for _, (_, page) in waiting)
+        for project, (_, page) in waiting[:-1]:
+            if files <= _MOST_JUST_READ:
+                return
+            self._just_read.pop(project, None)
+            files -= len(page.files)
 
     def _remember(self, project: NormalizedName, kept: Kept | None, *, until: float) -> Kept | None:
         self._known[project] = _Known(kept, until)
