@@ -57,6 +57,8 @@ def test_publish__staged_and_tested__appears_at_once(server: IndexServer, token:
     to_stage = ["--publish-url", f"{server.url}/_/stages/release-1/legacy/", "--token", token]
     subprocess.run([find_uv_bin(), "publish", *to_stage, HAM.write(tmp_path)], check=True, capture_output=True)
     assert (staged.returncode, "stage publish release-1" in staged.stderr) == (0, True), staged.stderr
+    assert staged.stdout == f"staged      {SPAM.filename}\n"
+    assert "1 staged" in staged.stderr
     assert not published(server, "spam", tmp_path)
 
     listed = json.loads(run(server, token, "stage", "list", "--json").stdout)

@@ -125,6 +125,7 @@ def publish(
     from wheelhouse.cli.attesting import with_attestations  # noqa: PLC0415 - start-up time
 
     ready = with_attestations(session, ready, asked=attestations)
+    delivered = "published" if staging is None else "staged"
     with ExitStack() as stack:
         sender = Sender(
             destination=destination,
@@ -138,10 +139,10 @@ def publish(
             ),
             spool=None if no_spool or staging else stack.enter_context(open_spool(session)),
             skip_existing=skip_existing,
-            tell=teller(session, as_json=as_json),
+            tell=teller(session, as_json=as_json, delivered=delivered),
         )
         sent = publish_wheels(sender, ready, jobs=_JOBS)
-    conclude(session, sent, destination, as_json=as_json and not test)
+    conclude(session, sent, destination, as_json=as_json and not test, delivered=delivered)
     if staging is not None:
         staging.go_on(session, test=test, as_json=as_json)
 
@@ -179,11 +180,12 @@ def open_spool(session: Session) -> Spool:
     return Spool(workspace.spool, limit_bytes=workspace.config.publish.spool_megabytes * _MEGABYTE)
 
 
-def teller(session: Session, *, as_json: bool) -> Callable[[Sent], None]:
-    """Return what tells people of each wheel as it is settled."""
+def teller(session: Session, *, as_json: bool, delivered: str = "published") -> Callable[[Sent], None]:
+    """Return what tells people of each wheel as it is settled. `delivered`: what to call those that arrived."""
 
     def tell(sent: Sent) -> None:
-        outcome = click.style(f"{sent.outcome:<11}", fg=_STYLES[sent.outcome])
+        word = delivered if sent.outcome == "published" else sent.outcome
+        outcome = click.style(f"{word:<11}", fg=_STYLES[sent.outcome])
         why = f": {sent.reason}" if sent.reason else ""
         click.echo(f"{outcome} {sent.filename}{why}")
 
@@ -193,15 +195,23 @@ def teller(session: Session, *, as_json: bool) -> Callable[[Sent], None]:
     return nothing if as_json or session.quiet else tell
 
 
-def conclude(session: Session, sent: Sequence[Sent], destination: Destination | None, *, as_json: bool) -> None:
-    """Say what it came to.
+def conclude(
+    session: Session,
+    sent: Sequence[Sent],
+    destination: Destination | None,
+    *,
+    as_json: bool,
+    delivered: str = "published",
+) -> None:
+    """Say what it came to. `delivered`: what to call those that arrived.
 
     Raises PublishError, or IndexUnavailableError where nothing worse happened.
     """
     if as_json:
         session.json([one.to_json() for one in sent])
     counts = {outcome: sum(one.outcome == outcome for one in sent) for outcome in _STYLES}
-    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count) or "nothing to deliver"
+    words = {outcome: outcome for outcome in counts} | {"published": delivered}
+    told = ", ".join(f"{count} {words[outcome]}" for outcome, count in counts.items() if count) or "nothing to deliver"
     session.talk.print(f"{told} [{destination.url}]" if destination is not None else told, markup=False)
     if counts["spooled"]:
         session.talk.print(
