@@ -1,1 +1,1 @@
-"""Where the jobs of a plan run."""
+"""Where the jobs of a plan run: on this machine (`local`), or as a matrix of GitHub Actions (`github`)."""

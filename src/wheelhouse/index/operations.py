@@ -1,4 +1,4 @@
-"""What those who run the index ask it.
+"""What those who run the index ask it: is it alive, is it ready, how much of what did it do.
 
 GET /health   is the process alive
 GET /ready    does its store answer; 503 with a reason where it does not

@@ -1,4 +1,4 @@
-"""What the spool holds, as values."""
+"""What the spool holds, as values: an item, the state that it is in, and how much there is of each."""
 
 from __future__ import annotations
 
