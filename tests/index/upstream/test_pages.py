@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from fake_upstream import FakeFile, fake_upstream
 from mirrors import mirroring
@@ -55,9 +56,10 @@ def test_page__forty_projects_at_once__each_is_parsed_once(upstream: FakeUpstrea
             name: [FakeFile(filename=f"{name.replace('-', '_')}-1.tar.gz", data=b"")] for name in names
         }
         async with mirroring(tmp_path, upstream) as index:
-            folder = index.mirror.pages._folder = Folder(tmp_path / "mirror" / "pages")
-            found = await asyncio.gather(*(index.names(name) for name in names))
-            assert all(len(each) == 1 for each in found)
+            pages = index.mirror.pages
+            folder = pages._folder = Folder(tmp_path / "mirror" / "pages")
+            await asyncio.gather(*(pages.find(canonicalize_name(name)) for name in names))
+            assert [len(pages.read(canonicalize_name(name))[1].files) for name in names] == [1] * 40
             assert folder.reads == 0
 
     asyncio.run(ask())
