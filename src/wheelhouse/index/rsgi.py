@@ -101,7 +101,6 @@ def asgi_scope(request: Request, prefix: str) -> Scope:
         "method": request.method,
         "scheme": request.scheme,
         "path": request.path,
-        "raw_path": None,
         "query_string": request.query_string.encode("latin-1", "replace"),
         "root_path": prefix,
         "headers": headers,
