@@ -138,7 +138,7 @@ def main() -> None:
     console = Console()
     index = index_url(Config(), os.environ).rstrip("/") + "/"
     wanted = sys.argv[1:] or ["uv", "pip"]
-    table = Table("client", "way", "wall s", "ratio", "client CPU s", "mirror CPU s", "mirror MB")
+    table = Table("client", "way", "wall s", "least", "most", "ratio", "client CPU s", "mirror CPU s", "mirror MB")
     load, page = os.getloadavg()[0], statistics.median(page_time(index) for _ in range(5))
     for name in wanted:
         base = 0.0
@@ -148,7 +148,9 @@ def main() -> None:
             table.add_row(
                 name,
                 way,
-                f"{wall:.2f} ({min(one.wall for one in found):.2f}-{max(one.wall for one in found):.2f})",
+                f"{wall:.2f}",
+                f"{min(one.wall for one in found):.2f}",
+                f"{max(one.wall for one in found):.2f}",
                 f"{wall / base:.2f}x",
                 f"{statistics.median(one.client for one in found):.2f}",
                 f"{statistics.median(one.server for one in found):.2f}",
@@ -157,7 +159,7 @@ def main() -> None:
     console.print(table)
     version = subprocess.run([find_uv_bin(), "--version"], check=True, capture_output=True, text=True).stdout.strip()
     console.print(
-        f"{len(PACKAGES)} packages, medians of {ROUNDS} (and least to most), a page of the index in {page * 1000:.0f} "
+        f"{len(PACKAGES)} packages, medians of {ROUNDS}, a page of the index in {page * 1000:.0f} "
         f"ms, {version}, {psutil.cpu_count()} processors, load before: {load:.1f}",
         highlight=False,
     )
