@@ -20,7 +20,6 @@ import trustme
 from uv import find_uv_bin
 
 import tiny
-import wheelhouse
 from actions_runner import Runner
 from identities import local_issuer
 from index_server import index_server
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 
-ROOT = Path(wheelhouse.__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
 TARGET = f"cp{tiny.HERE.replace('.', '')}-manylinux_{native_arch()}"
 SETTINGS = f"""\

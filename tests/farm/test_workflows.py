@@ -18,7 +18,7 @@ from wheelhouse.errors import UsageError
 from wheelhouse.farm.github import STAGES
 from wheelhouse.farm.workflows import CALLER, workflow_files
 
-ROOT = Path(wheelhouse.__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 ACTION = ROOT / "action.yml"
 SCRIPTS = Path(sysconfig.get_path("scripts"))
