@@ -140,7 +140,8 @@ def test_repair_command__excluded_and_unstripped() -> None:
     job = dataclasses.replace(a_job(), repair=RepairSpec(exclude=("libcuda.so.1", "lib x"), strip=False))
 
     assert repair_command(job) == (
-        "env -u PYTHONPATH auditwheel repair --plat auto --exclude libcuda.so.1 --exclude 'lib x' -w {dest_dir} {wheel}"
+        "env -u PYTHONPATH PYTHONDONTWRITEBYTECODE=1 auditwheel repair --plat auto"
+        " --exclude libcuda.so.1 --exclude 'lib x' -w {dest_dir} {wheel}"
     )
 
 
