@@ -136,8 +136,8 @@ def _front_end(name: FrontEnd) -> dict[str, object]:
 
 def repair_command(job: Job) -> str:
     """Return how auditwheel is called in the container: the tag is what it proves, not the image's name."""
-    # Without the build's requirements: auditwheel has a Python and libraries of its own. Where the image has no bytecode
-    # of them, what would be written here would be for nobody.
+    # Without the build's requirements: auditwheel has a Python and libraries of its own. Bytecode of them, where the
+    # image has none, would be written for nobody.
     words = ["env", "-u", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE=1", "auditwheel", "repair", "--plat", "auto"]
     words += ["--strip"] if job.repair.strip else []
     for library in job.repair.exclude:
