@@ -213,7 +213,7 @@ def full_index(folder: Path, **access: bool) -> Iterator[FullIndex]:
             ),
         )
         app = make_app(settings)
-        mirror = app._site.catalog.mirror
+        mirror = app.site.catalog.mirror
         assert mirror is not None
         try:
             yield FullIndex(folder=folder, app=app, loop=loop, files=_files(window.store))

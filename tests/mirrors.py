@@ -104,10 +104,10 @@ async def mirroring(
     )
     app = make_app(settings)
     mirror = Mirror.open(setup, now=clock)
-    app._site.catalog.mirror = mirror
-    app._site.catalog.fresh_for = -1.0  # each request looks
+    app.site.catalog.mirror = mirror
+    app.site.catalog.fresh_for = -1.0  # each request looks
     try:
-        yield Index(client=Client(app=app), mirror=mirror, catalog=app._site.catalog, clock=clock)
+        yield Index(client=Client(app=app), mirror=mirror, catalog=app.site.catalog, clock=clock)
     finally:
         await mirror.close()
         await asyncio.sleep(0)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from scripted_engine import scripted_engine
 from wheelhouse.builders.derived import DerivedImages, _install_error
-from wheelhouse.builders.engine import Engine
 from wheelhouse.builders.image import Contents, Image, Images
 from wheelhouse.errors import BuildError, MachineError
 from wheelhouse.joblog import JobLog
@@ -18,16 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from wheelhouse.builders.engine import Engine
+
 LOCAL = Image(reference="local", arch="x86_64", digest=f"sha256:{'a' * 64}", here=True)
 
 
 def derived(folder: Path, script: str) -> DerivedImages:
     """Return derived images of an engine that answers with a script, and notes what it was asked in `asked`."""
-    program = folder / "podman"
-    program.write_text(f'#!/bin/sh\necho "$@" >> {folder}/asked\n{script}\n')
-    program.chmod(0o755)
-    path = f"{folder}:/usr/bin:/bin"
-    engine = Engine(name="podman", version="5", arch="x86_64", remote=False, environment={"PATH": path})
+    engine = scripted_engine(folder, script)
     return DerivedImages(Images(engine, Processes(), folder), engine, Processes(), folder)
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wheelhouse.builders.engine import Engine
+from scripted_engine import scripted_engine
 from wheelhouse.builders.image import (
     Contents,
     Image,
@@ -30,11 +30,7 @@ ABSENT = Image(reference=f"registry.example/x@sha256:{'b' * 64}", arch="x86_64",
 
 def images(folder: Path, script: str) -> Images:
     """Return images of an engine that answers with a script, and notes what it was asked in `asked`."""
-    program = folder / "podman"
-    program.write_text(f'#!/bin/sh\necho "$@" >> {folder}/asked\n{script}\n')
-    program.chmod(0o755)
-    path = f"{folder}:/usr/bin:/bin"
-    engine = Engine(name="podman", version="5", arch="x86_64", remote=False, environment={"PATH": path})
+    engine = scripted_engine(folder, script)
     return Images(engine, Processes(), folder / "state")
 
 

@@ -156,7 +156,7 @@ def test_page__after_another_server_wrote__is_the_new_one(tmp_path: Path, client
     assert b"my_spam-2.0" not in other.get("/simple/my-spam/").body
     newer = SmallWheel(name="my_spam", version="2.0").write(tmp_path / "made")
     upload(client, newer, name="my-spam", version="2.0")
-    other.app._site.catalog.fresh_for = 0.0
+    other.app.site.catalog.fresh_for = 0.0
 
     assert b"my_spam-2.0" in other.get("/simple/my-spam/").body
 
@@ -300,7 +300,7 @@ class _Damaged(FolderStore):
 
 
 def test_store_down__known_pages_stay_and_unknown_ones_are_503(client: Client, tmp_path: Path) -> None:
-    catalog = client.app._site.catalog
+    catalog = client.app.site.catalog
     known = client.get("/simple/my-spam/")
     catalog.store, catalog.fresh_for = _Broken(tmp_path / "store"), 0.0
 
@@ -314,14 +314,14 @@ def test_store_down__known_pages_stay_and_unknown_ones_are_503(client: Client, t
 
 
 def test_store_damaged__is_500_without_a_path(client: Client, tmp_path: Path) -> None:
-    client.app._site.catalog.store = _Damaged(tmp_path / "store")
+    client.app.site.catalog.store = _Damaged(tmp_path / "store")
     got = client.get("/simple/other/")
     assert got.status == 500
     assert str(tmp_path).encode() not in got.body
 
 
 def test_catalog__too_many_pages__forgets_the_oldest(tmp_path: Path, client: Client) -> None:
-    site = client.app._site
+    site = client.app.site
     site.catalog.most_bytes = 1
     for name in ("a", "b"):
         made = SmallWheel(name=name, files={f"{name}.py": ""}).write(tmp_path / "made")

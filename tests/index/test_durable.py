@@ -62,7 +62,7 @@ class Setting:
         )
         app = make_app(settings)
         self.servers.callback(app.close)
-        app._site.catalog.fresh_for = 0.0
+        app.site.catalog.fresh_for = 0.0
         return Client(app=app)
 
     def stored(self) -> list[str]:
@@ -104,7 +104,7 @@ def eventually(true: Callable[[], bool], *, within: float = 10.0) -> None:
 
 
 def waiting(client: Client) -> int:
-    outbox = client.app._site.pending
+    outbox = client.app.site.pending
     assert outbox is not None
     return outbox.stats().waiting
 
@@ -219,8 +219,8 @@ def test_replay__published_otherwise_meanwhile__is_set_aside_and_the_rest_goes_o
     client = setting.server()
     eventually(lambda: waiting(client) == 0)
     assert setting.stored() == [theirs[0], after[0]]
-    assert client.app._site.pending is not None
-    (item,) = client.app._site.pending.items()
+    assert client.app.site.pending is not None
+    (item,) = client.app.site.pending.items()
     assert (item.name, item.state) == (ours[0], State.ASIDE)
     assert client.get(address(*theirs)).body == theirs[1]
 

@@ -262,7 +262,7 @@ def test_token__lives_through_a_restart_and_ends_with_its_publisher(index: Index
 
 def test_token__time_over_or_changed__is_refused(index: Index, issuer: LocalIssuer) -> None:
     token = index.token(issuer.identity())
-    gate = index.client.app._site.gate
+    gate = index.client.app.site.gate
     later = replace(gate, clock=lambda: datetime.now(UTC) + LIFETIME)
     assert later._find(token, later.clock()) is None
     assert gate._find(token, gate.clock()) is not None
@@ -288,7 +288,7 @@ def test_token__many_wrong_ones__keep_no_publisher_out(index: Index, issuer: Loc
 def test_mint__keys_that_turn_over__are_looked_for_again(tmp_path: Path, issuer: LocalIssuer) -> None:
     chosen = trust(tmp_path, publisher(issuer))
     index = Index(folder=tmp_path, settings=chosen, client=Client(app=make_app(chosen)))
-    publishing = index.client.app._site.publishing
+    publishing = index.client.app.site.publishing
     assert publishing is not None
     seconds = [1000.0]
     publishing.issuers[issuer.url].clock = lambda: seconds[0]
@@ -306,7 +306,7 @@ def test_mint__keys_that_turn_over__are_looked_for_again(tmp_path: Path, issuer:
 
 
 def test_mint__issuer_down__goes_on_with_what_is_known(index: Index, issuer: LocalIssuer) -> None:
-    publishing = index.client.app._site.publishing
+    publishing = index.client.app.site.publishing
     assert publishing is not None
     seconds = [1000.0]
     publishing.issuers[issuer.url].clock = lambda: seconds[0]

@@ -221,7 +221,7 @@ def test_upload__that_stands_still__is_given_up(tmp_path: Path) -> None:
             await app(scope, receive, send)
 
     with serving(tmp_path / "store", tmp_path / "spool", tmp_path) as client:
-        site = client.app._site
+        site = client.app.site
         route = Route("/", Uploading(site=site, uploads=site.uploads, silence=0.05).upload, methods=["POST"])
         app = Starlette(routes=[route])
         asyncio.run(ask_and_stand_still())

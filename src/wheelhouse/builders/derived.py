@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from wheelhouse.builders.engine import oci_platform
 from wheelhouse.builders.image import PROBE_SECONDS, last_line
+from wheelhouse.builders.kept import KEPT_SECONDS
 from wheelhouse.errors import BuildError, MachineError
 from wheelhouse.process import Failure
 from wheelhouse.record import write_atomically
@@ -54,8 +55,6 @@ _NO_NETWORK = re.compile(
 #: Raised when a derived image would be made otherwise from the same base and packages.
 _DERIVED_FORMAT = "1"
 _DERIVED = "localhost/wheelhouse/derived"
-#: Seconds after its last use that a derived image is removed.
-_KEPT = 30 * 24 * 3600.0
 
 
 class DerivedImages:
@@ -103,7 +102,7 @@ class DerivedImages:
 
     def _remove_unused(self) -> None:
         """Remove derived images that no build has asked for in long: they take much room, and are made anew at need."""
-        oldest = time.time() - _KEPT
+        oldest = time.time() - KEPT_SECONDS
         for used in self._memory.glob("*.used"):
             if used.stat().st_mtime < oldest:
                 command = [self._engine.name, "image", "rm", f"{_DERIVED}:{used.stem}"]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Seconds after its last use that a kept folder is removed: build requirements move on.
-_KEPT = 30 * 24 * 3600.0
+#: Seconds after its last use that what is kept for builds is removed: requirements move on.
+KEPT_SECONDS = 30 * 24 * 3600.0
 
 
 def kept_folder(shelf: Path, name: str, make: Callable[[Path], None]) -> Path:
@@ -39,7 +39,7 @@ def kept_folder(shelf: Path, name: str, make: Callable[[Path], None]) -> Path:
 
 def _remove_unused(shelf: Path) -> None:
     """Remove what nobody has asked for in long, and what killed runs left half made."""
-    oldest = time.time() - _KEPT
+    oldest = time.time() - KEPT_SECONDS
     for path in shelf.iterdir():
         with suppress(OSError):  # another run is removing it as well
             if path.is_dir() and path.stat().st_mtime < oldest:

@@ -138,17 +138,17 @@ class IndexApp:
     """The application. Holds nothing that another process would have to know."""
 
     def __init__(self, *, site: Site, access_log: AccessLog = "nothing", proxies: Proxies = NO_PROXIES) -> None:
-        self._site = self.site = site
+        self.site = site
         self.access_log: AccessLog = access_log
         self.proxies = proxies
         self._routes = make_routes(site)
 
     def close(self) -> None:
         """Let go of what is open; what was acknowledged is on a disk."""
-        if self._site.recorder is not None:
-            self._site.recorder.close()
-        if self._site.pending is not None:
-            self._site.pending.close()
+        if self.site.recorder is not None:
+            self.site.recorder.close()
+        if self.site.pending is not None:
+            self.site.pending.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -182,7 +182,7 @@ class IndexApp:
             send=sent,
             headers=asker.headers,
             head=scope["method"] == "HEAD",
-            public=self._site.gate.rules.anonymous_read,
+            public=self.site.gate.rules.anonymous_read,
             pathsend=PATHSEND in (scope.get("extensions") or {}),
         )
         if scope["method"] not in _METHODS:
@@ -201,7 +201,7 @@ class IndexApp:
 
     def _count(self, path: str, scope: Scope, sent: Sent, seconds: float) -> None:
         kind = kind_of(path)
-        self._site.traffic.add(kind, sent.status, size=sent.size, seconds=seconds)
+        self.site.traffic.add(kind, sent.status, size=sent.size, seconds=seconds)
         if not is_told(self.access_log, kind, sent.status):
             return
         asker = asker_of(scope)
@@ -211,7 +211,7 @@ class IndexApp:
             status=sent.status,
             size=sent.size,
             seconds=seconds,
-            who=self._site.who(asker),
+            who=self.site.who(asker),
             address=asker.address,
             request=sent.request or request_id(asker),
         )
@@ -220,7 +220,7 @@ class IndexApp:
     async def _theirs(self, origin: Origin, sha256: str, shelf: str, suffix: str, reply: Reply) -> None:
         """Answer with an upstream's file, or the metadata of one."""
         wanted = origin if not suffix else origin.beside() if suffix == "metadata" else None
-        mirror = self._site.catalog.mirror
+        mirror = self.site.catalog.mirror
         if mirror is None or wanted is None or origin.sha256 != sha256 or shelf != sha256[:2]:
             raise NotOnIndexError(f"there is no file {origin.filename}{suffix and f'.{suffix}'} of this hash")
         await mirror.answer(reply, wanted)
@@ -234,11 +234,11 @@ class IndexApp:
 
     async def _staged(self, path: str, scope: Scope, asker: Asker, reply: Reply) -> None:
         """Answer with a page or a file as it will be once a stage is published."""
-        site, path = staged_site(self._site, path)
+        site, path = staged_site(self.site, path)
         site.expect_known(asker, Action.UPLOAD)
         over = copy.copy(self)
-        over._site = site  # noqa: SLF001 - a copy of this very object
-        answer = over._direct(path)  # noqa: SLF001 - likewise
+        over.site = site
+        answer = over._direct(path)  # noqa: SLF001 - a copy of this very object
         if answer is None:
             await reply.problem(NOT_FOUND)
             return
@@ -259,11 +259,11 @@ class IndexApp:
         else:
             project = _project_of(name.removesuffix("/"))
             if name != f"{project}/":
-                self._site.authorize(asker, Action.READ, project)
+                self.site.authorize(asker, Action.READ, project)
                 up = "../" if name.endswith("/") else ""
                 await reply.moved(_with_query(f"{up}{project}/", query))
                 return
-        entry = await self._site.readable(asker, project)
+        entry = await self.site.readable(asker, project)
         wanted = parse_qs(query).get("format", [None])[0] if query else None
         media_type = _wanted_form(asker.headers.get("accept"), wanted)
         if media_type is None:
@@ -279,7 +279,7 @@ class IndexApp:
             return
         shelf, sha256, filename = parts
         name, suffix = _split(filename)
-        entry = await self._site.readable(asker, _project_of_file(name))
+        entry = await self.site.readable(asker, _project_of_file(name))
         theirs = entry.theirs.get(name)
         if theirs is not None:
             await self._theirs(theirs, sha256, shelf, suffix, reply)
@@ -287,7 +287,7 @@ class IndexApp:
         file = entry.files.get(name)
         if file is None or file.sha256 != sha256 or shelf != sha256[:2]:
             raise NotOnIndexError(f"there is no file {name} of this hash")
-        store = self._site.catalog.store
+        store = self.site.catalog.store
         if not suffix:
             await reply.blob(store, file.sha256, file.size)
             return

@@ -128,9 +128,11 @@ class Front:
         get = request.headers.get
         asked = (get("accept"), get("accept-encoding"), get("if-none-match"))
         answer = entry.answers.get(asked)
-        if answer is None and (answer := self._page_answer(entry, *asked)) is None:
-            return 0, 0
-        _keep(entry, asked, answer)
+        if answer is None:
+            answer = self._page_answer(entry, *asked)
+            if answer is None:
+                return 0, 0
+            _keep(entry, asked, answer)
         if answer.status == _NOT_MODIFIED:
             connection.response_empty(answer.status, answer.headers)
         else:

@@ -290,7 +290,7 @@ def test_store_is_down__pages_say_so(tmp_path: Path) -> None:
 
 def test_change__is_shown_at_once(tmp_path: Path) -> None:
     client, eggs = an_app(tmp_path), parse_project("eggs")
-    site = client.app._site
+    site = client.app.site
     before = client.get("/project/eggs/").headers["etag"]
 
     site.uploads.repository.set_status(eggs, "archived", "done with")
