@@ -24,13 +24,13 @@ from buckets import bucket_environment, bucket_server
 from index_server import index_server
 from small_wheels import SmallWheel
 from uploaders import JSON, ask, packed, upload_of
-from wheelhouse.index.app import make_app
-from wheelhouse.index.auth import AccessRules
-from wheelhouse.index.folder import FolderStore
+from wheelhouse.index.access.auth import AccessRules
+from wheelhouse.index.changes.verify import verify
 from wheelhouse.index.model import File, Manifest
+from wheelhouse.index.routes.uploading import Uploading
+from wheelhouse.index.serving.app import make_app
 from wheelhouse.index.settings import BufferSettings, Settings
-from wheelhouse.index.uploading import Uploading
-from wheelhouse.index.verify import verify
+from wheelhouse.index.stores.folder import FolderStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

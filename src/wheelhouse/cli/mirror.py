@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from wheelhouse.cli.session import Session
     from wheelhouse.index.prefetch import Outcome
     from wheelhouse.index.settings import Settings
-    from wheelhouse.index.shelf import Kept, Shelf
+    from wheelhouse.index.stores.shelf import Kept, Shelf
     from wheelhouse.index.upstream.mirror import MirrorSetup
     from wheelhouse.requirements.fleet import Choice, FleetTarget, Wish
 
@@ -107,8 +107,8 @@ async def _add(
     sdists: bool,
 ) -> tuple[list[Choice], list[Outcome]]:
     from wheelhouse.cli.fetching import Fetching  # noqa: PLC0415 - start-up time
-    from wheelhouse.index.loopback import loopback  # noqa: PLC0415 - likewise
     from wheelhouse.index.prefetch import Sought, fetch_ahead, reading_site  # noqa: PLC0415 - likewise
+    from wheelhouse.index.serving.loopback import loopback  # noqa: PLC0415 - likewise
     from wheelhouse.index.upstream.mirror import Mirror  # noqa: PLC0415 - likewise
     from wheelhouse.process import Processes  # noqa: PLC0415 - likewise
     from wheelhouse.requirements.fleet import choose, merged  # noqa: PLC0415 - likewise

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from wheelhouse.errors import UsageError
-from wheelhouse.index.auth import AccessRules
-from wheelhouse.index.wheelfile import Bounds
+from wheelhouse.index.access.auth import AccessRules
+from wheelhouse.index.changes.wheelfile import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from wheelhouse.config import ServeSettings, TrustedPublisher, Workspace
-    from wheelhouse.index.logs import AccessLog
+    from wheelhouse.index.telling.logs import AccessLog
     from wheelhouse.index.upstream.mirror import MirrorSetup
 
 MEBIBYTE = 2**20

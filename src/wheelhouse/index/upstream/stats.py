@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from wheelhouse.index.shelf import ShelfStats
+    from wheelhouse.index.stores.shelf import ShelfStats
 
 
 @dataclass(slots=True, kw_only=True)
