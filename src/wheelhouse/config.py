@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pydantic
 
-from wheelhouse.address import check_issuer, check_mongodb, check_networks, check_public_url
+from wheelhouse.address import check_issuer, check_mongodb, check_networks, check_public_url, pypi
 from wheelhouse.errors import UsageError
 from wheelhouse.recipe_fields import FolderText
 from wheelhouse.selector import selector_problems
@@ -373,6 +373,4 @@ def index_url(config: Config, environment: Mapping[str, str]) -> str:
     """Return the Simple API root that sources and build requirements come from."""
     if (url := configured_index(config, environment)) is not None:
         return url
-    from pypi_simple import PYPI_SIMPLE_ENDPOINT  # noqa: PLC0415 - takes long to import
-
-    return str(PYPI_SIMPLE_ENDPOINT)
+    return pypi()

@@ -40,22 +40,22 @@ def spool_gauges(stats: Stats, *, now: float) -> Iterator[Gauge]:
 def mirror_gauges(stats: MirrorStats) -> Iterator[Gauge]:
     """Yield the numbers of a mirror."""
     pages = {
-        "hit": stats.page_hits,
-        "miss": stats.page_misses,
-        "revalidated": stats.page_revalidated,
-        "stale": stats.page_stale,
+        "hit": stats.counted.page_hits,
+        "miss": stats.counted.page_misses,
+        "revalidated": stats.counted.page_revalidated,
+        "stale": stats.counted.page_stale,
     }
     files = {
-        "hit": stats.file_hits,
-        "miss": stats.file_misses,
-        "shared": stats.file_shared,
-        "wrong": stats.file_wrong,
+        "hit": stats.counted.file_hits,
+        "miss": stats.counted.file_misses,
+        "shared": stats.counted.file_shared,
+        "wrong": stats.counted.file_wrong,
     }
     for name, told, counts in (("pages", _PAGES, pages), ("files", _FILES, files)):
         for result, count in counts.items():
             yield Gauge(name=f"wheelhouse_mirror_{name}", help=told, value=count, labels={"result": result}, grows=True)
     fetched = "Bytes of files that were fetched from upstream."
-    yield Gauge(name="wheelhouse_mirror_fetched_bytes", help=fetched, value=stats.bytes_fetched, grows=True)
+    yield Gauge(name="wheelhouse_mirror_fetched_bytes", help=fetched, value=stats.counted.bytes_fetched, grows=True)
     yield Gauge(name="wheelhouse_mirror_fetching", help="Files on their way now.", value=stats.fetching)
     yield Gauge(name="wheelhouse_mirror_kept_files", help="Files that are kept.", value=stats.shelf.files)
     yield Gauge(name="wheelhouse_mirror_kept_bytes", help="Bytes of those.", value=stats.shelf.size)
