@@ -148,6 +148,8 @@ class ServeSettings(Strict):
     """Where files are kept: a folder, relative to this file, or `s3://bucket/prefix`. Default: `index` in the state."""
     max_upload: Annotated[int, pydantic.Field(strict=True, ge=1)] = 4096
     """Mebibytes that one uploaded file may have."""
+    min_upload_rate: Count = 1000
+    """Bytes a second that an upload has to bring, after a minute that each is given; 0: any."""
     spool_megabytes: Count = 10_000
     """How much may wait on this machine's disk for a store that is down."""
     audit_mongodb: Annotated[str, pydantic.AfterValidator(check_mongodb)] = ""

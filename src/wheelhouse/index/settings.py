@@ -82,6 +82,8 @@ class Settings:
     access: AccessRules
     max_upload: int
     """Bytes."""
+    min_upload_rate: int = 1000
+    """Bytes a second; 0: any."""
     public: str | None = None
     """The address that the index is known by, with a slash at its end; None: nobody has said it."""
     trusted_proxies: tuple[str, ...] = ()
@@ -118,6 +120,7 @@ class Settings:
                 anonymous_local_metrics=serve.metrics != "nobody",
             ),
             max_upload=serve.max_upload * MEBIBYTE,
+            min_upload_rate=serve.min_upload_rate,
             buffer=BufferSettings(
                 spool=workspace.index_spool,
                 spool_bytes=serve.spool_megabytes * MEGABYTE,

@@ -13,6 +13,7 @@ from wheelhouse.index.access.audit import AuditEvent, AuditOutcome
 from wheelhouse.index.access.auth import Asker
 from wheelhouse.index.access.scopes import Action
 from wheelhouse.index.problems import DeniedError, outcome_of
+from wheelhouse.index.routes.requests import PATIENCE, Patience
 from wheelhouse.index.telling.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Site:
     """What was acknowledged and is not yet in the store; None: the server keeps no spool."""
     recorder: Recorder | None = None
     """The audit database; None: there is none."""
+    patience: Patience = PATIENCE
+    """With those who upload."""
     records: Path | None = None
     """The folder of what was built, a record a job; None: this index is not beside a workspace that builds."""
 

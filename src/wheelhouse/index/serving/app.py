@@ -34,6 +34,7 @@ from wheelhouse.index.pages.catalog import Catalog
 from wheelhouse.index.pages.negotiation import negotiate
 from wheelhouse.index.pages.render import Links
 from wheelhouse.index.problems import NOT_FOUND, Problem, problem_of
+from wheelhouse.index.routes.requests import Patience
 from wheelhouse.index.routes.site import Site, asker_of, request_id, with_request_id
 from wheelhouse.index.routes.staging import is_staged, staged_site
 from wheelhouse.index.serving.answers import PATHSEND, Reply, Sent
@@ -100,6 +101,7 @@ def make_app(settings: Settings) -> IndexApp:
                 attestations=_attestations(settings),
                 outbox=outbox,
             ),
+            patience=Patience(rate=settings.min_upload_rate),
             audit=AuditLog(folder=settings.audit),
             records=settings.records,
             pending=outbox,
