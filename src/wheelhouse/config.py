@@ -165,6 +165,8 @@ class ServeSettings(Strict):
     any others; `accept` takes the file and leaves them aside; `refuse` takes no file that has some."""
     stage_days: Annotated[int, pydantic.Field(strict=True, ge=1, le=9999)] = 7
     """What is staged for longer and not published is dropped by `wheelhouse index gc`."""
+    gc_hours: Count = 24
+    """How often one of all servers of the store does what `wheelhouse index gc` does; 0: none does."""
     tokens: str = ""
     """File of tokens, relative to this file; default: `tokens.json` in the state. Servers of one store share it."""
     trusted_publishers: tuple[TrustedPublisher, ...] = ()

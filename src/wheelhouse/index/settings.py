@@ -82,6 +82,10 @@ class Settings:
     access: AccessRules
     max_upload: int
     """Bytes."""
+    gc_hours: int = 0
+    """Between two runs of `index gc` by the server itself; 0: it does not."""
+    stage_days: int = 7
+    """For how long a stage is kept then."""
     min_upload_rate: int = 1000
     """Bytes a second; 0: any."""
     public: str | None = None
@@ -120,6 +124,8 @@ class Settings:
                 anonymous_local_metrics=serve.metrics != "nobody",
             ),
             max_upload=serve.max_upload * MEBIBYTE,
+            gc_hours=serve.gc_hours,
+            stage_days=serve.stage_days,
             min_upload_rate=serve.min_upload_rate,
             buffer=BufferSettings(
                 spool=workspace.index_spool,

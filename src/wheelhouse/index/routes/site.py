@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from wheelhouse.index.outages.outbox import Outbox
     from wheelhouse.index.pages.catalog import Catalog, Entry
     from wheelhouse.index.serving.answers import Scope, Sent
+    from wheelhouse.index.telling.gauges import Tidied
 
 
 #: A request's id that a proxy or a client has given it.
@@ -67,6 +68,8 @@ class Site:
     """The audit database; None: there is none."""
     patience: Patience = PATIENCE
     """With those who upload."""
+    tidied: Tidied | None = None
+    """What was done to the store now and then; None: the server does nothing by itself."""
     records: Path | None = None
     """The folder of what was built, a record a job; None: this index is not beside a workspace that builds."""
 
