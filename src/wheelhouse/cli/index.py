@@ -111,9 +111,15 @@ def verify(session: Session, /, *, as_json: bool) -> None:
     show_default=True,
     help="Leave alone what was put later than so many hours ago: it may belong to an upload on its way.",
 )
+@click.option(
+    "--stage-days",
+    metavar="DAYS",
+    type=click.IntRange(1),
+    help="Drop what is staged for longer. [default: `stage-days` under `[serve]`]",
+)
 @_as_json
 @pass_session
-def gc(session: Session, /, *, dry_run: bool, hours: int, as_json: bool) -> None:
+def gc(session: Session, /, *, dry_run: bool, hours: int, stage_days: int | None, as_json: bool) -> None:
     """Remove bytes that no project names any more, stages whose time is over, and what crashes left behind."""
     from wheelhouse.index.changes.verify import collect_garbage  # noqa: PLC0415 - start-up time
 
@@ -121,7 +127,7 @@ def gc(session: Session, /, *, dry_run: bool, hours: int, as_json: bool) -> None
         open_repository(session).store,
         now=datetime.now(tz=UTC),
         grace=timedelta(hours=hours),
-        stage_life=timedelta(days=session.workspace.config.serve.stage_days),
+        stage_life=timedelta(days=stage_days or session.workspace.config.serve.stage_days),
         dry_run=dry_run,
     )
     if as_json:

@@ -128,10 +128,7 @@ def serve(
     listening = listening.on_free_port()
     start_log(chosen.log, quiet=session.quiet)
     _greet(session, listening, settings)
-    upstreams = app.site.catalog.mirror
-    serve_until_stopped(
-        Front(app, prefix=listening.prefix), listening, afterwards=upstreams.get_ready if upstreams else None
-    )
+    serve_until_stopped(Front(app, prefix=listening.prefix), listening, afterwards=app.go_on)
 
 
 def _greet(session: Session, listening: Listening, settings: Settings) -> None:

@@ -245,6 +245,24 @@ def test_mint__second_use__is_refused_after_a_restart_too(index: Index, issuer: 
     assert refused(index.again(publisher(issuer)).mint(identities[0])) == "invalid-reuse-token"
 
 
+def test_mint__second_use_at_another_server_of_the_store__is_refused(index: Index, issuer: LocalIssuer) -> None:
+    there = index.folder / "there"
+    settings = replace(trust(there, publisher(issuer)), store=index.settings.store)
+    other = Index(folder=there, settings=settings, client=Client(app=make_app(settings)))
+    identity = issuer.identity()
+    assert index.mint(identity).status == 200
+    assert refused(other.mint(identity)) == "invalid-reuse-token"
+    assert other.mint(issuer.identity()).status == 200
+
+
+def test_mint__store_is_down__goes_on_and_knows_what_was_used_here(index: Index, issuer: LocalIssuer) -> None:
+    identity = issuer.identity()
+    (index.folder / "store").rename(index.folder / "away")
+    assert index.mint(identity).status == 200
+    (index.folder / "away").rename(index.folder / "store")
+    assert refused(index.mint(identity)) == "invalid-reuse-token"
+
+
 def test_used_tokens__over__are_forgotten(tmp_path: Path) -> None:
     used = UsedTokens(folder=tmp_path / "used")
     until = START + timedelta(minutes=5)

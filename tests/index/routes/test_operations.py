@@ -20,7 +20,7 @@ from wheelhouse.index.telling.gauges import mirror_gauges, spool_gauges
 from wheelhouse.index.telling.logs import JsonLines
 from wheelhouse.index.telling.metrics import to_text
 from wheelhouse.index.telling.traffic import Traffic
-from wheelhouse.index.upstream.stats import MirrorStats, UpstreamState
+from wheelhouse.index.upstream.stats import Counters, MirrorStats, UpstreamState
 from wheelhouse.spool import Stats
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def test_metrics__token(tmp_path: Path, scope: str, status: int) -> None:
 
 def test_metrics__of_spool_and_mirror__are_told() -> None:
     spool = Stats(waiting=3, leased=1, aside=2, size=1000, limit=5000, oldest=100.0)
-    mirror = MirrorStats(
+    counted = Counters(
         page_hits=1,
         page_misses=2,
         page_revalidated=3,
@@ -145,6 +145,9 @@ def test_metrics__of_spool_and_mirror__are_told() -> None:
         file_shared=7,
         file_wrong=8,
         bytes_fetched=9,
+    )
+    mirror = MirrorStats(
+        counted=counted,
         fetching=10,
         shelf=ShelfStats(files=11, size=12, budget=None, evicted=13),
         offline=False,

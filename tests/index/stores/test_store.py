@@ -279,3 +279,23 @@ def test_stage__superseded_and_empty__are_tidied(store: Store, tmp_path: Path) -
     stage.remove_manifest(Manifest(name=SPAM, generation=2), written_before=now() + LATER)
     store.tidy(put_before=now() + LATER)
     assert not [path for path in tmp_path.rglob("ham") if path.parent.name == "stages"]
+
+
+def test_claim__of_many_at_once__one_gets_it(store: Store) -> None:
+    until = now() + LATER
+    with ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(lambda _: store.claim("gc", until=until), range(8)))
+    assert sorted(got) == [*[False] * 7, True]
+    assert store.claim("gc", until=until + LATER)
+    assert store.claim("identity-ab12", until=until)
+
+
+def test_claim__that_is_over__is_tidied_away(store: Store) -> None:
+    over, until = now() - LATER, now() + LATER
+    assert store.claim("old", until=over)
+    assert store.claim("new", until=until)
+    store.tidy(put_before=now())
+    assert store.claim("old", until=over)
+    assert not store.claim("new", until=until)
+    assert store.projects() == {}
+    assert list(store.blobs()) == []

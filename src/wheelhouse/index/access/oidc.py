@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import jwt
 
+from wheelhouse.errors import StoreUnavailableError
 from wheelhouse.index.access.auth import utc_now
 from wheelhouse.index.access.issuers import ALGORITHMS, Issuer, IssuerUnavailableError
 from wheelhouse.index.access.minting import Mint, signing_key
@@ -27,11 +29,20 @@ if TYPE_CHECKING:
     from wheelhouse.index.access.minting import Minted
     from wheelhouse.index.settings import TrustSettings
 
+LOG = logging.getLogger("wheelhouse.index")
 #: Clocks of CI and of servers differ.
 LEEWAY = timedelta(seconds=30)
 _LONGEST_LIFE = timedelta(days=1)
 _LONGEST_TOKEN = 16_384
 _NEEDED = ["iss", "aud", "exp", "iat"]
+
+
+class Claim(Protocol):
+    """As a store does it."""
+
+    def __call__(self, name: str, *, until: datetime) -> bool:
+        """Say whether nobody has claimed this name before, and claim it. Raises StoreUnavailableError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +90,12 @@ class TrustedPublishing:
     issuers: Mapping[str, Issuer]
     mint: Mint
     used: UsedTokens
+    claim: Claim
+    """In the store. While that is down, an identity is known as used on this machine alone."""
     clock: Callable[[], datetime] = utc_now
 
     @classmethod
-    def of(cls, settings: TrustSettings) -> TrustedPublishing:
+    def of(cls, settings: TrustSettings, claim: Claim) -> TrustedPublishing:
         """Put it together. Raises UsageError, InvalidFileError."""
         publishers = tuple(map(Publisher.of, settings.publishers))
         return cls(
@@ -91,6 +104,7 @@ class TrustedPublishing:
             issuers={publisher.issuer: Issuer(address=publisher.issuer) for publisher in publishers},
             mint=Mint(key=signing_key(settings.signing_key), audience=settings.audience, publishers=publishers),
             used=UsedTokens(folder=settings.used),
+            claim=claim,
         )
 
     async def exchange(self, text: str) -> Minted:
@@ -105,9 +119,19 @@ class TrustedPublishing:
                 claims=claims,
             )
         now, until = self.clock(), datetime.fromtimestamp(claims["exp"], UTC)
-        if not await asyncio.to_thread(self.used.first_use, _digest(text, claims), until=until, now=now):
+        if not await asyncio.to_thread(self._first_use, _digest(text, claims), until, now):
             raise MintRefusedError("invalid-reuse-token", "invalid token: already used", claims=claims)
         return self.mint.issue(claims, fitting, now=now)
+
+    def _first_use(self, digest: str, until: datetime, now: datetime) -> bool:
+        """Say whether an identity comes for the first time, to this server and to all others of its store."""
+        if not self.used.first_use(digest, until=until, now=now):
+            return False
+        try:
+            return self.claim(f"identity-{digest}", until=until)
+        except StoreUnavailableError as error:
+            LOG.warning("an identity is noted as used on this machine alone: %s", error)
+            return True
 
     async def _verified(self, text: str) -> Mapping[str, Any]:
         """Return a token's claims, if its issuer is ours and vouches for them."""

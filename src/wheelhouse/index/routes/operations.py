@@ -18,7 +18,7 @@ from wheelhouse.errors import StoreUnavailableError
 from wheelhouse.index.access.scopes import Action
 from wheelhouse.index.model import parse_project
 from wheelhouse.index.routes.site import asker_of
-from wheelhouse.index.telling.gauges import Gauge, mirror_gauges, spool_gauges
+from wheelhouse.index.telling.gauges import Gauge, mirror_gauges, spool_gauges, tidying_gauges
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -84,4 +84,5 @@ def _of_parts(site: Site) -> tuple[Gauge, ...]:
     """Ask the parts that not every index has; both look at a disk."""
     spool = spool_gauges(site.pending.stats(), now=time.time()) if site.pending is not None else ()
     mirror = mirror_gauges(site.catalog.mirror.stats()) if site.catalog.mirror is not None else ()
-    return (*spool, *mirror)
+    tidying = tidying_gauges(site.tidied) if site.tidied is not None else ()
+    return (*spool, *mirror, *tidying)

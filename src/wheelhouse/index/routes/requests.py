@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 import pydantic
@@ -22,8 +24,31 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("wheelhouse.index")
 _MOST_BYTES = 64 * 1024
 _JSON = "application/json"
-LONGEST_SILENCE = 60.0
-"""Seconds: who sends nothing for so long in the middle of a request has gone, or wants to keep others out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How slowly a request may come. Who is slower has gone, or wants to keep others out."""
+
+    silence: float = 60.0
+    """Seconds without a byte; also those that are given besides what the rate allows for."""
+    rate: int = 1000
+    """Bytes a second; 0: any."""
+
+    def left(self, *, spent: float, received: int) -> float:
+        """Return the seconds within which the next byte has to come, after so many seconds and bytes."""
+        if not self.rate:
+            return self.silence
+        return min(self.silence, self.silence + received / self.rate - spent)
+
+    def told(self, waited: float) -> str:
+        """Say what a client did that was waited for so many seconds in vain."""
+        if waited < self.silence:
+            return f"the request came too slowly: fewer than {self.rate:,} bytes a second"
+        return f"nothing more of the request came for {self.silence:g} seconds"
+
+
+PATIENCE = Patience()
 
 
 class Body(pydantic.BaseModel):
@@ -41,17 +66,23 @@ def expect_program(request: Request) -> None:
         raise DeniedError(Denied(status=403, message="a web page cannot do this"))
 
 
-async def body_of(request: Request, *, silence: float = LONGEST_SILENCE) -> AsyncIterator[bytes]:
-    """Yield the body as it comes. Raises SilentError, ClientDisconnect."""
-    pieces = request.stream()
+async def body_of(request: Request, *, patience: Patience = PATIENCE) -> AsyncIterator[bytes]:
+    """Yield the body as it comes. Raises SilentError, ClientDisconnect.
+
+    Only what the client takes is held against it: what this server does with a piece is not.
+    """
+    pieces, received, spent = request.stream(), 0, 0.0
     while True:
+        begun, left = monotonic(), patience.left(spent=spent, received=received)
         try:
-            async with asyncio.timeout(silence):
+            async with asyncio.timeout(left):
                 piece = await anext(pieces, None)
         except TimeoutError:
-            raise SilentError(f"nothing more of the request came for {silence:g} seconds") from None
+            raise SilentError(patience.told(left)) from None
         if piece is None:
             return
+        spent += monotonic() - begun
+        received += len(piece)
         yield piece
 
 

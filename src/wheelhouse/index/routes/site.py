@@ -13,6 +13,7 @@ from wheelhouse.index.access.audit import AuditEvent, AuditOutcome
 from wheelhouse.index.access.auth import Asker
 from wheelhouse.index.access.scopes import Action
 from wheelhouse.index.problems import DeniedError, outcome_of
+from wheelhouse.index.routes.requests import PATIENCE, Patience
 from wheelhouse.index.telling.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from wheelhouse.index.outages.outbox import Outbox
     from wheelhouse.index.pages.catalog import Catalog, Entry
     from wheelhouse.index.serving.answers import Scope, Sent
+    from wheelhouse.index.telling.gauges import Tidied
 
 
 #: A request's id that a proxy or a client has given it.
@@ -64,6 +66,10 @@ class Site:
     """What was acknowledged and is not yet in the store; None: the server keeps no spool."""
     recorder: Recorder | None = None
     """The audit database; None: there is none."""
+    patience: Patience = PATIENCE
+    """With those who upload."""
+    tidied: Tidied | None = None
+    """What was done to the store now and then; None: the server does nothing by itself."""
     records: Path | None = None
     """The folder of what was built, a record a job; None: this index is not beside a workspace that builds."""
 

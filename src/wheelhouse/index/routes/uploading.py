@@ -14,7 +14,7 @@ from wheelhouse.index.access.audit import AuditAction, AuditOutcome
 from wheelhouse.index.access.scopes import Action
 from wheelhouse.index.changes.repository import SameBytes
 from wheelhouse.index.problems import SilentError
-from wheelhouse.index.routes.requests import LONGEST_SILENCE, answer_problem, body_of, expect_program
+from wheelhouse.index.routes.requests import answer_problem, body_of, expect_program
 from wheelhouse.index.routes.site import Deed, asker_of
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ class Uploading:
     action: AuditAction = AuditAction.UPLOAD
     done: str = "is published"
     """What is said of a file that is new there."""
-    silence: float = LONGEST_SILENCE
-    """Seconds that a client may send nothing for."""
 
     async def upload(self, request: Request) -> Response:
         """Take an upload. What is refused is read to its end first, or its sender would see a broken connection."""
@@ -64,7 +62,7 @@ class Uploading:
         try:
             site.expect_known(asker, Action.UPLOAD)
             taken = await self.uploads.take(
-                body_of(request, silence=self.silence),
+                body_of(request, patience=self.site.patience),
                 content_type=request.headers.get("content-type", ""),
                 authorize=authorize,
             )
@@ -85,7 +83,7 @@ class Uploading:
     async def _drain(self, request: Request) -> None:
         read = 0
         with suppress(ClientDisconnect, SilentError, RuntimeError):  # gone, or read to its end before
-            async for chunk in body_of(request, silence=self.silence):
+            async for chunk in body_of(request, patience=self.site.patience):
                 read += len(chunk)
                 if read > self.uploads.limit:
                     return

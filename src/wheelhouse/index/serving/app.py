@@ -19,7 +19,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from wheelhouse.errors import IndexRefusesError, NotOnIndexError
+from wheelhouse.errors import IndexRefusesError, NotOnIndexError, WheelhouseError
 from wheelhouse.index.access.audit import AuditLog
 from wheelhouse.index.access.auth import Gate
 from wheelhouse.index.access.publishers import Publisher
@@ -34,11 +34,13 @@ from wheelhouse.index.pages.catalog import Catalog
 from wheelhouse.index.pages.negotiation import negotiate
 from wheelhouse.index.pages.render import Links
 from wheelhouse.index.problems import NOT_FOUND, Problem, problem_of
+from wheelhouse.index.routes.requests import Patience
 from wheelhouse.index.routes.site import Site, asker_of, request_id, with_request_id
 from wheelhouse.index.routes.staging import is_staged, staged_site
 from wheelhouse.index.serving.answers import PATHSEND, Reply, Sent
 from wheelhouse.index.serving.proxies import NO_PROXIES, Proxies
 from wheelhouse.index.serving.table import make_routes
+from wheelhouse.index.serving.tidying import Tidying
 from wheelhouse.index.stores.opening import open_store
 from wheelhouse.index.telling.logs import Answered, is_told, tell
 from wheelhouse.index.telling.traffic import kind_of
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from wheelhouse.index.outages.outbox import Outbox
     from wheelhouse.index.serving.answers import Receive, Scope, Send
     from wheelhouse.index.settings import Settings
+    from wheelhouse.index.stores.store import Store
     from wheelhouse.index.telling.logs import AccessLog
     from wheelhouse.index.upstream.page import Origin
 
@@ -81,9 +84,10 @@ def make_app(settings: Settings) -> IndexApp:
     if settings.buffer is not None:
         durable = make_durable(store, settings.buffer, elsewhere="://" in settings.store, bounds=settings.bounds)
         store, outbox, repository = durable.reading, durable.outbox, durable.outbox.repository
-    publishing = _publishing(settings)
+    publishing = _publishing(settings, repository.store)
     mint = publishing.mint if publishing is not None else None
     links = Links(public=settings.public)
+    tidying = _tidying(settings, repository.store)
     return IndexApp(
         site=Site(
             catalog=Catalog(
@@ -100,16 +104,25 @@ def make_app(settings: Settings) -> IndexApp:
                 attestations=_attestations(settings),
                 outbox=outbox,
             ),
+            patience=Patience(rate=settings.min_upload_rate),
             audit=AuditLog(folder=settings.audit),
             records=settings.records,
             pending=outbox,
+            tidied=tidying.tidied if tidying is not None else None,
             recorder=_recorder(settings, outbox),
             publishing=publishing,
             public=settings.public,
         ),
         access_log=settings.access_log,
         proxies=Proxies.of(settings.trusted_proxies),
+        tidying=tidying,
     )
+
+
+def _tidying(settings: Settings, store: Store) -> Tidying | None:
+    if not settings.gc_hours:
+        return None
+    return Tidying(store=store, every=settings.gc_hours * 3600.0, stage_days=settings.stage_days)
 
 
 def _recorder(settings: Settings, outbox: Outbox | None) -> Recorder | None:
@@ -126,25 +139,46 @@ def _attestations(settings: Settings) -> Attestations:
     return ready(Attestations(policy=settings.attestations, publishers=publishers))
 
 
-def _publishing(settings: Settings) -> TrustedPublishing | None:
+def _publishing(settings: Settings, store: Store) -> TrustedPublishing | None:
     if settings.trust is None:
         return None
     from wheelhouse.index.access.oidc import TrustedPublishing  # noqa: PLC0415 - cryptography takes its time to load
 
-    return TrustedPublishing.of(settings.trust)
+    return TrustedPublishing.of(settings.trust, store.claim)
 
 
 class IndexApp:
     """The application. Holds nothing that another process would have to know."""
 
-    def __init__(self, *, site: Site, access_log: AccessLog = "nothing", proxies: Proxies = NO_PROXIES) -> None:
+    def __init__(
+        self,
+        *,
+        site: Site,
+        access_log: AccessLog = "nothing",
+        proxies: Proxies = NO_PROXIES,
+        tidying: Tidying | None = None,
+    ) -> None:
         self.site = site
+        self.tidying = tidying
         self.access_log: AccessLog = access_log
         self.proxies = proxies
         self._routes = make_routes(site)
 
+    async def go_on(self) -> None:
+        """Do what can wait until the first to ask have their answers, then what is to be done now and then."""
+        mirror = self.site.catalog.mirror
+        if mirror is not None:
+            try:
+                await mirror.get_ready()
+            except WheelhouseError as error:
+                LOG.warning("%s", error)
+        if self.tidying is not None:
+            await self.tidying.go_on()
+
     def close(self) -> None:
         """Let go of what is open; what was acknowledged is on a disk."""
+        if self.tidying is not None:
+            self.tidying.close()
         if self.site.recorder is not None:
             self.site.recorder.close()
         if self.site.pending is not None:

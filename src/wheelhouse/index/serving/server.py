@@ -163,7 +163,7 @@ def _quickest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 async def _serve(app: Application, listening: Listening, afterwards: Callable[[], Awaitable[None]] | None) -> int:
     """Return the exit status."""
-    from granian.constants import Interfaces, SSLProtocols  # noqa: PLC0415 - start-up time
+    from granian.constants import HTTPModes, Interfaces, SSLProtocols  # noqa: PLC0415 - start-up time
     from granian.server.embed import Server  # noqa: PLC0415 - likewise
 
     server: Any = Server(  # its methods come without types
@@ -171,6 +171,8 @@ async def _serve(app: Application, listening: Listening, afterwards: Callable[[]
         address=listening.host,
         port=listening.port,
         interface=Interfaces.RSGI,
+        # Without TLS nobody speaks HTTP/2; and only where it looks for none does granian hang up on who says nothing.
+        http=HTTPModes.auto if listening.tls else HTTPModes.http1,
         websockets=False,
         log_enabled=False,
         ssl_cert=listening.tls.certificate if listening.tls else None,

@@ -28,7 +28,7 @@ from packaging.utils import NormalizedName, is_normalized_name
 
 from wheelhouse.errors import NotOnIndexError, StoreUnavailableError, UsageError
 from wheelhouse.index.model import Sha256, is_sha256
-from wheelhouse.index.stores.store import CHUNK, Blob, parse_manifest
+from wheelhouse.index.stores.store import CHUNK, Blob, claim_name, is_over, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from wheelhouse.index.model import Manifest
 
 _PROBE = "conditional-writes"
-_STAGES = "stages"
+_STAGES, _CLAIMS = "stages", "claims"
 _FRESH = timedelta(hours=1)
 """A blob put so lately is not put again: `gc` leaves it alone for longer."""
 _SMALL = 64 * 1024
@@ -213,16 +213,26 @@ class BucketStore:
                 obstore.delete(self.bucket, meta["path"])
         return True
 
+    def claim(self, name: str, *, until: datetime) -> bool:
+        """Create an object that nobody has created before."""
+        self._prove()
+        return self._create(f"{_CLAIMS}/{claim_name(name, until)}", b"1")
+
     def pulse(self) -> None:
         """Return None: a bucket does not say when it was changed last."""
 
     def tidy(self, *, put_before: datetime) -> int:
-        """Remove generations that were superseded before a moment, but not the first: by it a project is known."""
+        """Remove generations that were superseded before a moment, but not the first: by it a project is known.
+
+        Claims that are over go too.
+        """
         stages = [] if self.room.startswith(_STAGES) else self.stages()
         removed = sum(self.staged(stage).tidy(put_before=put_before) for stage in stages)
         found: dict[NormalizedName, list[tuple[int, ObjectMeta]]] = {}
         for project, generation, meta in self._generations():
             found.setdefault(project, []).append((generation, meta))
+        if not self.room.startswith(_STAGES):
+            self._tidy_claims(put_before)
         for generations in found.values():
             generations.sort(key=lambda pair: pair[0])
             for (number, old), (_, successor) in pairwise(generations):
@@ -231,6 +241,12 @@ class BucketStore:
                         obstore.delete(self.bucket, old["path"])
                     removed += 1
         return removed
+
+    def _tidy_claims(self, before: datetime) -> None:
+        for meta in self._list(_CLAIMS):
+            if is_over(meta["path"].rpartition("/")[2], before=before):
+                with self._service():
+                    obstore.delete(self.bucket, meta["path"])
 
     def _has(self, path: str) -> bool:
         try:

@@ -1,6 +1,6 @@
 """A store in a folder: `blobs/ab/ab12…`, `projects/<name>.json`, `scratch/` for uploads on their way, `locks/`.
 
-`stages/<stage>/<name>.json` are the manifests of stages.
+`stages/<stage>/<name>.json` are the manifests of stages, `claims/` has an empty file for each claim.
 
 Written with plain calls of the operating system. obstore's LocalStore gives no way to ask for an fsync, so that a power
 cut can take back what was acknowledged, and cannot replace a file on condition; both are what a store is for.
@@ -29,7 +29,7 @@ from packaging.utils import NormalizedName, is_normalized_name
 
 from wheelhouse.errors import NotOnIndexError, StoreDamagedError, StoreUnavailableError
 from wheelhouse.index.model import Sha256, is_sha256
-from wheelhouse.index.stores.store import CHUNK, Blob, parse_manifest
+from wheelhouse.index.stores.store import CHUNK, Blob, claim_name, is_over, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -187,6 +187,18 @@ class FolderStore:
             return _mark(self._manifest(project).stat())
         return None
 
+    def claim(self, name: str, *, until: datetime) -> bool:
+        """Make an empty file that nobody has made before."""
+        path = self._claims / claim_name(name, until)
+        with self._disk():
+            self._claims.mkdir(exist_ok=True)
+            try:
+                path.touch(mode=0o600, exist_ok=False)
+            except FileExistsError:
+                return False
+            _sync(self._claims)
+        return True
+
     def pulse(self) -> str | None:
         """Return the time of the folder of manifests: each swap renames one into it.
 
@@ -220,9 +232,12 @@ class FolderStore:
         return False
 
     def tidy(self, *, put_before: datetime) -> int:
-        """Remove scratch files that nobody is at work on, and folders of stages long gone."""
+        """Remove scratch files that nobody is at work on, claims that are over, and folders of stages long gone."""
         removed = self._tidy_scratch()
         with self._disk():
+            for claim in self._claims.glob("*"):
+                if is_over(claim.name, before=put_before):
+                    claim.unlink(missing_ok=True)
             for stage in sorted((self.root / _STAGES).glob("*")):
                 with self._locked(_STAGES):
                     if stage.stat().st_mtime < put_before.timestamp() and not any(stage.iterdir()):
@@ -240,6 +255,10 @@ class FolderStore:
     @property
     def _scratch(self) -> Path:
         return self.root / "scratch"
+
+    @property
+    def _claims(self) -> Path:
+        return self.root / "claims"
 
     @property
     def _locks(self) -> Path:

@@ -2,8 +2,10 @@
 
 A store holds two kinds of things. **Blobs** are wheels, sdists, metadata and provenance alike: named by their sha256,
 never changed. **Manifests** are one a project, numbered: generation 7 is taken only by a store that has generation 6,
-so that of two writers one succeeds and the other reads again. Nothing else is ever written, and both writes are whole
-or not there, so a crash at any moment leaves the old state or the new one.
+so that of two writers one succeeds and the other reads again. Both writes are whole or not there, so a crash at any
+moment leaves the old state or the new one.
+
+A **claim** is a name that one of all servers gets: it says that something was done, or who is to do it.
 
 A **stage** is a store over the same blobs with manifests of its own, so that all that can be done to an index can be
 done to files which are not on it yet.
@@ -127,6 +129,14 @@ class Store(Protocol):
         """
         ...
 
+    def claim(self, name: str, *, until: datetime) -> bool:
+        """Say whether nobody has claimed a name until that moment yet, on whatever server, and claim it.
+
+        Name and moment are one: `gc` until midnight is another than `gc` until noon. `tidy` forgets them afterwards.
+        A name is made of lower-case letters, digits and hyphens.
+        """
+        ...
+
     def pulse(self) -> str | None:
         """Return a mark that changes whenever any manifest does; None: none is to be had at once, or just now.
 
@@ -152,3 +162,14 @@ def parse_manifest(data: bytes, project: NormalizedName, where: str) -> Manifest
     if manifest.name != project:
         raise StoreDamagedError(f"the manifest of {manifest.name}, in the place of {project}'s", where=where)
     return manifest
+
+
+def claim_name(name: str, until: datetime) -> str:
+    """Return what a store calls a claim; by these names alone `tidy` knows which are over."""
+    return f"{int(until.timestamp()):012d}-{name}"
+
+
+def is_over(claim: str, *, before: datetime) -> bool:
+    """Say whether a claim was over before a moment."""
+    seconds = claim.partition("-")[0]
+    return seconds.isdecimal() and int(seconds) < before.timestamp()

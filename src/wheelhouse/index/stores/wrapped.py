@@ -101,6 +101,11 @@ class WrappedStore:
         with self.around():
             return self.inner.mark(project)
 
+    def claim(self, name: str, *, until: datetime) -> bool:
+        """Hand on."""
+        with self.around():
+            return self.inner.claim(name, until=until)
+
     def pulse(self) -> str | None:
         """Hand on."""
         return self.inner.pulse()

@@ -26,6 +26,35 @@ class Gauge:
     grows: bool = False
 
 
+@dataclass(slots=True, kw_only=True)
+class Tidied:
+    """How often this server has tidied the store, and what went."""
+
+    done: int = 0
+    failures: int = 0
+    blobs: int = 0
+    size: int = 0
+    """Bytes of the blobs."""
+    last: float = 0.0
+    """Seconds since the epoch; 0: not yet."""
+
+    def add(self, *, blobs: int, size: int, now: float) -> None:
+        """Count a run that went well."""
+        self.done, self.blobs, self.size, self.last = self.done + 1, self.blobs + blobs, self.size + size, now
+
+
+def tidying_gauges(tidied: Tidied) -> Iterator[Gauge]:
+    """Yield the numbers of `index gc`, as far as this server ran it."""
+    runs = "Times that this server has tidied the store, by what came of it."
+    for result, count in (("done", tidied.done), ("failed", tidied.failures)):
+        yield Gauge(name="wheelhouse_index_gc_runs", help=runs, value=count, labels={"result": result}, grows=True)
+    blobs = "Bytes without a project that went, in pieces."
+    yield Gauge(name="wheelhouse_index_gc_blobs", help=blobs, value=tidied.blobs, grows=True)
+    yield Gauge(name="wheelhouse_index_gc_bytes", help="How much that was.", value=tidied.size, grows=True)
+    last = "When this server did it last, in seconds since 1970; 0: another server does, or it is too early."
+    yield Gauge(name="wheelhouse_index_gc_last_seconds", help=last, value=tidied.last)
+
+
 def spool_gauges(stats: Stats, *, now: float) -> Iterator[Gauge]:
     """Yield the numbers of a spool; `now` is the time since the epoch."""
     told = "What was acknowledged and is not yet in the store, by its state."
@@ -40,22 +69,22 @@ def spool_gauges(stats: Stats, *, now: float) -> Iterator[Gauge]:
 def mirror_gauges(stats: MirrorStats) -> Iterator[Gauge]:
     """Yield the numbers of a mirror."""
     pages = {
-        "hit": stats.page_hits,
-        "miss": stats.page_misses,
-        "revalidated": stats.page_revalidated,
-        "stale": stats.page_stale,
+        "hit": stats.counted.page_hits,
+        "miss": stats.counted.page_misses,
+        "revalidated": stats.counted.page_revalidated,
+        "stale": stats.counted.page_stale,
     }
     files = {
-        "hit": stats.file_hits,
-        "miss": stats.file_misses,
-        "shared": stats.file_shared,
-        "wrong": stats.file_wrong,
+        "hit": stats.counted.file_hits,
+        "miss": stats.counted.file_misses,
+        "shared": stats.counted.file_shared,
+        "wrong": stats.counted.file_wrong,
     }
     for name, told, counts in (("pages", _PAGES, pages), ("files", _FILES, files)):
         for result, count in counts.items():
             yield Gauge(name=f"wheelhouse_mirror_{name}", help=told, value=count, labels={"result": result}, grows=True)
     fetched = "Bytes of files that were fetched from upstream."
-    yield Gauge(name="wheelhouse_mirror_fetched_bytes", help=fetched, value=stats.bytes_fetched, grows=True)
+    yield Gauge(name="wheelhouse_mirror_fetched_bytes", help=fetched, value=stats.counted.bytes_fetched, grows=True)
     yield Gauge(name="wheelhouse_mirror_fetching", help="Files on their way now.", value=stats.fetching)
     yield Gauge(name="wheelhouse_mirror_kept_files", help="Files that are kept.", value=stats.shelf.files)
     yield Gauge(name="wheelhouse_mirror_kept_bytes", help="Bytes of those.", value=stats.shelf.size)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from wheelhouse.errors import MachineError, NotOnIndexError, ShelfFullError, UpstreamUnavailableError
@@ -193,17 +193,8 @@ class Mirror:
 
     def stats(self) -> MirrorStats:
         """Say how the mirror does. Reads one small file."""
-        counted = self.counters
         return MirrorStats(
-            page_hits=counted.page_hits,
-            page_misses=counted.page_misses,
-            page_revalidated=counted.page_revalidated,
-            page_stale=counted.page_stale,
-            file_hits=counted.file_hits,
-            file_misses=counted.file_misses,
-            file_shared=counted.file_shared,
-            file_wrong=counted.file_wrong,
-            bytes_fetched=counted.bytes_fetched,
+            counted=replace(self.counters),
             fetching=self.files.fetching,
             shelf=self.shelf.stats(),
             offline=self.setup.offline,
