@@ -178,7 +178,7 @@ class _Attempt:
         adopted = None if pipeline.force else self._adopt(work, self._key)
         checked = self._check(adopted or self._make(tree, gathered, work, self._key), work)
         with self._log.stage("commit"):
-            record = self._succeeded(checked, None if adopted else self._origin(lock, self._key))
+            record = self._adopted(checked) if adopted else self._succeeded(checked, self._origin(lock, self._key))
             told = provenance.statement(record)
             pipeline.results.commit(
                 record, checked.path, provenance=told.to_json() if told else self._adopted_provenance(checked)
@@ -361,6 +361,14 @@ class _Attempt:
                 "origin": origin,
             }
         )
+
+    def _adopted(self, wheel: CheckedWheel) -> Record:
+        """Return the record of a wheel that was taken over, with when it was built and how long that took, if known."""
+        record, before = self._succeeded(wheel, None), self._pipeline.results.latest(self._job.id)
+        if before is None or before.status != "built" or before.key != self._key:
+            return record
+        told = {"started": before.started, "seconds": before.seconds, "timings": before.timings}
+        return record.model_copy(update=told)
 
     def _failed(self, error: Exception) -> Record:
         return self._record().model_copy(update={"cause": self._cause(error)})
