@@ -285,7 +285,7 @@ class _Attempt:
             sealed.path,
             target=job.target,
             test=job.test,
-            interpreter=trial.choose(job.target, sealed.path, pipeline.surroundings),
+            interpreter=trial.choose(job.target, sealed.path, pipeline.surroundings, built_in=self._image()),
             index=pipeline.index,
             own_wheels=[wheel.parent for wheel in self._own_wheels()],
             work=work,
@@ -299,6 +299,11 @@ class _Attempt:
         for finding in self._findings:
             self._log.line(str(finding))
         return check.accept(sealed, examination, trial_findings=tried.findings, executed=tried.executed)
+
+    def _image(self) -> str | None:
+        """Return the image that the wheel was built in; of one that was taken over, as the recipe has it."""
+        image = self._details.get("image") or self._job.image
+        return image if isinstance(image, str) else None
 
     def _expect_key(self, key: str, known: _Known) -> None:
         """Refuse to build what cannot be the same: the key is in the wheel. Raises NotReproducibleError."""
