@@ -129,8 +129,7 @@ def serve(
     taken = listening.bind()
     start_log(chosen.log, quiet=session.quiet)
     _greet(session, listening, settings, port=taken.getsockname()[1])
-    upstreams, front = app.site.catalog.mirror, Front(app, prefix=listening.prefix)
-    serve_until_stopped(front, listening, taken, afterwards=upstreams.get_ready if upstreams else None)
+    serve_until_stopped(Front(app, prefix=listening.prefix), listening, taken, afterwards=app.get_ready)
 
 
 def _greet(session: Session, listening: Listening, settings: Settings, *, port: int) -> None:

@@ -82,11 +82,7 @@ class Server(uvicorn.Server):
 
 
 def serve_until_stopped(
-    front: Front,
-    listening: Listening,
-    taken: socket.socket,
-    *,
-    afterwards: Callable[[], Awaitable[None]] | None = None,
+    front: Front, listening: Listening, taken: socket.socket, *, afterwards: Callable[[], Awaitable[None]]
 ) -> NoReturn:
     """Answer requests; ends the process when it is told to. What can wait until the server is up is done `afterwards`.
 
@@ -109,7 +105,7 @@ def _quickest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(
-    front: Front, listening: Listening, taken: socket.socket, afterwards: Callable[[], Awaitable[None]] | None
+    front: Front, listening: Listening, taken: socket.socket, afterwards: Callable[[], Awaitable[None]]
 ) -> int:
     """Return the exit status."""
     tls = listening.tls.context() if listening.tls is not None else None
@@ -151,12 +147,10 @@ async def _serve(
     return 0 if serving.exception() is None and enough.is_set() else 1
 
 
-async def _do_once_up(server: Server, afterwards: Callable[[], Awaitable[None]] | None) -> None:
+async def _do_once_up(server: Server, afterwards: Callable[[], Awaitable[None]]) -> None:
     """Say that connections are taken; do what can wait, once the first to ask have their answers."""
     await server.up.wait()
     _tell_systemd("READY=1")
-    if afterwards is None:
-        return
     await asyncio.sleep(_SETTLED)
     try:
         await afterwards()

@@ -24,7 +24,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import orjson
-from filelock import FileLock
 from packaging.utils import NormalizedName, is_normalized_name
 
 from wheelhouse.errors import NotOnIndexError, StoreDamagedError, StoreUnavailableError
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
+
+    from filelock import FileLock
 
     from wheelhouse.index.model import Manifest
 
@@ -274,6 +275,8 @@ class FolderStore:
             yield
 
     def _locked(self, shelf: str) -> FileLock:
+        from filelock import FileLock  # noqa: PLC0415 - start-up time: only who writes wants it
+
         return FileLock(self._locks / shelf)
 
     @contextmanager
