@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wheelhouse.index.serving.app import IndexApp
 
 #: What anybody may ask, whoever they are: nothing of a project is in these answers.
-PUBLIC = {"/health", "/ready", "/static/{name}", "/_/oidc/audience", "/_/oidc/mint-token"}
+PUBLIC = {"/_/openapi.json", "/health", "/ready", "/static/{name}", "/_/oidc/audience", "/_/oidc/mint-token"}
 PAGES = ["/simple/", "/simple/spam/", "/files/ab/" + "ab" * 32 + "/spam-1.0-py3-none-any.whl"]
 SAMPLES = {"filename": "spam-1.0-py3-none-any.whl", "version": "1.0", "stage": "next"}
 
