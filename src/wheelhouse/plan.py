@@ -39,7 +39,7 @@ class Facts(Protocol):
         ...
 
     def inputs(self, job: Job, builder: BuilderName, depends: Mapping[str, str]) -> Mapping[str, str] | None:
-        """Return all inputs of the job; None: its source, requirements or dependencies were never seen.
+        """Return all inputs of the job; None: its source, requirements, dependencies or image were never seen.
 
         `depends` is build key by id of the jobs that it depends on.
         """
@@ -64,7 +64,7 @@ class Planned:
     builder: BuilderName | None = None
     builder_reason: str = ""
     key: str | None = None
-    """None: not known before the source is fetched and the build requirements are resolved."""
+    """None: not known before the source is fetched, build requirements are resolved, system packages installed."""
     changes: tuple[str, ...] = ()
     """Inputs that differ from the last successful build."""
     depends: tuple[str, ...] = ()
@@ -115,6 +115,11 @@ class Plan:
     def having(self, action: Action) -> tuple[Planned, ...]:
         """Return the entries with this action."""
         return tuple(entry for entry in self.entries if entry.action == action)
+
+    def with_nothing_reused(self, reason: str) -> Plan:
+        """Return the plan with all that is there already to be looked into again, because of what may have changed."""
+        again = (replace(e, action="build", reason=reason) if e.action == "reuse" else e for e in self.entries)
+        return Plan(tuple(again))
 
 
 def make_plan(jobs: Iterable[Job], facts: Facts, *, force: bool = False) -> Plan:
@@ -213,5 +218,5 @@ def _why(last: Record | None, key: str | None, inputs: Mapping[str, str]) -> tup
     if last.status == "failed":
         return f"failed last time: {last.cause.message if last.cause else 'no cause known'}", differing
     if key is None:
-        return "inputs not known before its source and requirements are fetched", ()
+        return "inputs not known before its source, requirements and system packages are fetched", ()
     return ("inputs changed" if differing else "its result is gone"), differing

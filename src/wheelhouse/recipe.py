@@ -92,6 +92,11 @@ class SystemPackages(Strict):
     debian: tuple[SystemPackage, ...] = ()
     """apt names (Debian, Ubuntu)."""
 
+    @property
+    def empty(self) -> bool:
+        """Whether none is named for any family."""
+        return not (self.manylinux or self.musllinux or self.debian)
+
 
 class DependsTable(Strict):
     """Other recipes that must be built first; their wheels are offered to the build."""

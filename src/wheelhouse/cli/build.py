@@ -6,6 +6,7 @@ import os
 import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,9 @@ Examples:
 )
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="How many jobs at once. [default: processors, memory]")
 @click.option("--verify", is_flag=True, help="Build every job once more and require the same bytes.")
-@click.option("--upgrade-requirements", is_flag=True, help="Resolve build requirements anew.")
+@click.option(
+    "--upgrade-requirements", is_flag=True, help="Take the newest build requirements, and system packages in images."
+)
 @click.option("--publish", "publishing", is_flag=True, help="Upload what was built or reused, as `publish` does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records as JSON.")
 @pass_session
@@ -85,25 +88,28 @@ def build(
     selected = Selected(**options)
     if matrix is not None or cell is not None:
         selected, job_ids = _of_cell(selected, job_ids, matrix, cell)
+    begun = datetime.now(UTC)
     processes = Processes()
     builders = make_builders(session, selected, processes, pull=cell is not None)
     results = Results(session.workspace)
     plan = plan_for(session, selected, builders=builders, results=results, job_ids=job_ids)
     plan = _only_jobs(plan, job_ids)
     _refuse_what_is_impossible(plan, selected)
-    run = _Run(session=session, results=results, builders=builders, processes=processes, selected=selected)
+    if upgrade_requirements:
+        plan = plan.with_nothing_reused("build requirements are resolved anew")
+    run = _Run(session=session, results=results, builders=builders, processes=processes, force=selected.force)
     sweep()
-    idle = not plan.having("build") and not verify and not upgrade_requirements
+    idle = not plan.having("build") and not verify
     if idle:
         records = {entry.job.id: run.reused(entry) for entry in plan.having("reuse")}
     else:
-        records = run.carry_out(plan, width=jobs, verify=verify, upgrade=upgrade_requirements)
+        records = run.carry_out(plan, begun=begun, width=jobs, verify=verify, upgrade=upgrade_requirements)
     if as_json:
         session.json([record.model_dump(mode="json") for record in records.values()])
     if not idle:
-        closing_table(session.talk, plan, records)
+        closing_table(session.talk, plan, records, begun=begun)
     elif not session.quiet:  # plainly: loading what draws tables would take as long as finding out that all is done
-        click.echo("\n".join(closing_lines(plan, records)), err=True)
+        click.echo("\n".join(closing_lines(plan, records, begun=begun)), err=True)
     if publishing:
         _publish(session, records.values())
     failed = [record for record in records.values() if record.status == "failed"]
@@ -184,14 +190,16 @@ class _Run:
     results: Results
     builders: Mapping[BuilderName, Builder]
     processes: Processes
-    selected: Selected
+    force: bool
 
-    def carry_out(self, plan: Plan, *, width: int | None, verify: bool, upgrade: bool) -> dict[str, Record]:
+    def carry_out(
+        self, plan: Plan, *, begun: datetime, width: int | None = None, verify: bool = False, upgrade: bool = False
+    ) -> dict[str, Record]:
         """Build what is to be built; with `verify`, build it all once more."""
         from wheelhouse.cli.display import Display  # noqa: PLC0415 - start-up time
         from wheelhouse.farm import local  # noqa: PLC0415 - likewise
 
-        display = Display(self.session.talk)
+        display = Display(self.session.talk, begun=begun)
         pipeline = make_pipeline(
             self.session,
             display,
@@ -199,7 +207,7 @@ class _Run:
             builders=self.builders,
             processes=self.processes,
             upgrade=upgrade,
-            force=self.selected.force,
+            force=self.force,
         )
         chosen = width or self.session.workspace.config.build.jobs or local.default_width(plan.entries)
 
@@ -314,5 +322,5 @@ def build_once(session: Session, selected: Selected) -> tuple[Record, ...]:
     plan = plan_for(session, selected, builders=builders, results=results)
     _refuse_what_is_impossible(plan, selected)
     sweep()
-    run = _Run(session=session, results=results, builders=builders, processes=processes, selected=selected)
-    return tuple(run.carry_out(plan, width=1, verify=False, upgrade=False).values())
+    run = _Run(session=session, results=results, builders=builders, processes=processes, force=selected.force)
+    return tuple(run.carry_out(plan, begun=datetime.now(UTC), width=1).values())

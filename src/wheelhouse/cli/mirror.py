@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from dataclasses import asdict
@@ -82,7 +81,9 @@ def add(
     With what was fetched, `wheelhouse serve --offline` needs no network. Resolved by uv through the index itself, so
     that its rules hold here too. What one target lacks stops no other; run it again to take up what is missing.
     """
-    from wheelhouse.requirements.fleet import Asked, Locked  # noqa: PLC0415 - start-up time
+    import asyncio  # noqa: PLC0415 - start-up time
+
+    from wheelhouse.requirements.fleet import Asked, Locked  # noqa: PLC0415 - likewise
 
     wishes: list[Wish] = [Locked(file=file) for file in locks]
     if requirements or files:
@@ -106,7 +107,9 @@ async def _add(
     *,
     sdists: bool,
 ) -> tuple[list[Choice], list[Outcome]]:
-    from wheelhouse.cli.fetching import Fetching  # noqa: PLC0415 - start-up time
+    import asyncio  # noqa: PLC0415 - start-up time
+
+    from wheelhouse.cli.fetching import Fetching  # noqa: PLC0415 - likewise
     from wheelhouse.index.prefetch import Sought, fetch_ahead, reading_site  # noqa: PLC0415 - likewise
     from wheelhouse.index.serving.loopback import loopback  # noqa: PLC0415 - likewise
     from wheelhouse.index.upstream.mirror import Mirror  # noqa: PLC0415 - likewise

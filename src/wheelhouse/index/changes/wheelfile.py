@@ -28,7 +28,7 @@ from wheelhouse.errors import IndexRefusesError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import IO
+    from typing import IO, BinaryIO
 
     from packaging.tags import Tag
     from packaging.utils import NormalizedName
@@ -71,11 +71,11 @@ class Described:
     """METADATA as it is in the wheel (PEP 658); None for an sdist."""
 
 
-def read_wheel(path: Path, name: FileName, *, bounds: Bounds) -> Described:
+def read_wheel(file: BinaryIO, name: FileName, *, bounds: Bounds) -> Described:
     """Read a wheel, to its last byte, and hold it against the filename it came with. Raises IndexRefusesError."""
     try:
-        _expect_plain_end(path)
-        with zipfile.ZipFile(path) as archive:
+        _expect_plain_end(file)
+        with zipfile.ZipFile(file) as archive:
             return _read(archive, name, bounds)
     except _DAMAGED as error:
         raise IndexRefusesError(f"{name.filename} is no zip archive, or a damaged one: {error}") from error
@@ -133,12 +133,11 @@ def describe(data: bytes, *, project: NormalizedName, version: Version, where: s
     )
 
 
-def _expect_plain_end(path: Path) -> None:
+def _expect_plain_end(file: BinaryIO) -> None:
     """Refuse bytes behind the archive: two readers could take them for two archives."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - _END_SIZE))
-        end = file.read()
+    size = file.seek(0, 2)
+    file.seek(max(0, size - _END_SIZE))
+    end = file.read()
     if not end.startswith(_END_RECORD):
         raise zipfile.BadZipFile("it does not end where an archive ends")
 

@@ -19,20 +19,22 @@ import shutil
 import time
 import zlib
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import orjson
-from filelock import FileLock
 from packaging.utils import NormalizedName, is_normalized_name
 
 from wheelhouse.errors import NotOnIndexError, StoreDamagedError, StoreUnavailableError
 from wheelhouse.index.model import Sha256, is_sha256
 from wheelhouse.index.stores.store import CHUNK, Blob, claim_name, is_over, parse_manifest, read_range
+from wheelhouse.spool.disk import Locked, sync_folder, write_all
+from wheelhouse.spool.group_commit import GroupCommit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -53,6 +55,7 @@ class FolderStore:
     root: Path
     room: str = "projects"
     """Folder of the manifests."""
+    commits: GroupCommit = field(default_factory=GroupCommit, compare=False, repr=False)
 
     @classmethod
     def open(cls, root: Path) -> FolderStore:
@@ -61,7 +64,7 @@ class FolderStore:
         with store._disk():
             for folder in (store._blobs, store._projects, store._scratch, store._locks):
                 folder.mkdir(parents=True, exist_ok=True)
-            _sync(root)
+            sync_folder(root)
         store._tidy_scratch()
         return store
 
@@ -73,33 +76,35 @@ class FolderStore:
     @contextmanager
     def scratch(self) -> Iterator[BinaryIO]:
         """Open a new file on the store's own disk. Its lock tells `tidy` that somebody is at work on it."""
-        with self._disk():
-            file = self._new_scratch()
-        try:
-            yield file
-        finally:
-            with self._disk():
-                file.close()
-                with suppress(FileNotFoundError):  # it has got its place in the store
-                    os.unlink(file.name)  # noqa: PTH108 - a file's name is a text
+        with self._new_file() as (path, handle):
+            file = open(path, "r+b", opener=lambda *_: os.dup(handle))  # noqa: SIM115 - of a handle; closed below
+            try:
+                yield file
+            finally:
+                with self._disk():
+                    file.close()
 
     def put_file(self, source: Path, sha256: Sha256) -> None:
         """Link a scratch file, or a copy of any other, to its final name."""
-        if source.parent == self._scratch:
-            with self._disk(), source.open("rb") as file:
-                os.fsync(file.fileno())
-            self._adopt(source, sha256)
-            return
-        with self.scratch() as copy, self._disk():
-            with source.open("rb") as file:
-                shutil.copyfileobj(file, copy, CHUNK)
-            self._adopt_written(copy, sha256)
+        with self._disk():
+            if source.parent == self._scratch:
+                with source.open("rb") as file:
+                    os.fsync(file.fileno())
+                    self._adopt(source, sha256, os.fstat(file.fileno()).st_size, os.link)
+                return
+            with self.scratch() as copy:
+                with source.open("rb") as file:
+                    shutil.copyfileobj(file, copy, CHUNK)
+                copy.flush()
+                os.fsync(copy.fileno())
+                self._adopt(copy.name, sha256, copy.tell(), os.replace)
 
     def put_bytes(self, data: bytes, sha256: Sha256) -> None:
-        """Write bytes to a scratch file, and link that to its final name."""
-        with self.scratch() as copy, self._disk():
-            copy.write(data)
-            self._adopt_written(copy, sha256)
+        """Write bytes to a scratch file, which gets its final name then."""
+        with self._disk(), self._new_file() as (path, handle):
+            write_all(handle, data)
+            os.fsync(handle)
+            self._adopt(path, sha256, len(data), os.replace)
 
     def local_path(self, sha256: Sha256) -> Path | None:
         """Return the blob's file; None: there is none."""
@@ -135,7 +140,7 @@ class FolderStore:
         with suppress(FileNotFoundError), self._disk(), self._locked(sha256[:2]):
             if _facts(sha256, path.stat()).modified < put_before:
                 path.unlink()
-                _sync(path.parent)
+                sync_folder(path.parent)
                 return True
         return False
 
@@ -149,15 +154,15 @@ class FolderStore:
     def swap_manifest(self, manifest: Manifest) -> bool:
         """Compare generations and write, under the project's lock."""
         path = self._manifest(manifest.name)
-        with self._disk(), self._room_held(), self._locked(_shelf(manifest.name)):
-            if self._generation(path) != manifest.generation - 1:
-                return False
-            with self.scratch() as file:
-                file.write(manifest.to_json())
-                file.flush()
-                os.fsync(file.fileno())
-                os.replace(file.name, path)  # noqa: PTH105 - a file's name is a text
-            _sync(path.parent)
+        with self._disk(), self._room_held():
+            with self._locked(_shelf(manifest.name)):
+                if self._generation(path) != manifest.generation - 1:
+                    return False
+                with self._new_file() as (scratch, handle):
+                    write_all(handle, manifest.to_json())
+                    os.fsync(handle)
+                    os.replace(scratch, path)  # noqa: PTH105 - a text
+            self._sync(self._projects)
         return True
 
     def projects(self) -> dict[NormalizedName, str]:
@@ -192,7 +197,7 @@ class FolderStore:
                 path.touch(mode=0o600, exist_ok=False)
             except FileExistsError:
                 return False
-            _sync(self._claims)
+            sync_folder(self._claims)
         return True
 
     def pulse(self) -> str | None:
@@ -207,7 +212,7 @@ class FolderStore:
 
     def staged(self, stage: NormalizedName) -> FolderStore:
         """Return the same folder, with another one for manifests."""
-        return FolderStore(self.root, f"{_STAGES}/{stage}")
+        return FolderStore(self.root, f"{_STAGES}/{stage}", self.commits)
 
     def stages(self) -> list[NormalizedName]:
         """List the folders of stages that are not empty."""
@@ -223,7 +228,7 @@ class FolderStore:
             if path.stat().st_mtime >= written_before.timestamp() or self._generation(path) != manifest.generation:
                 return False
             path.unlink()
-            _sync(path.parent)
+            sync_folder(path.parent)
             return True
         return False
 
@@ -284,12 +289,15 @@ class FolderStore:
         with self._locked(_STAGES):
             if not self._projects.is_dir():
                 self._projects.mkdir(parents=True, exist_ok=True)
-                _sync(self._projects.parent)
-                _sync(self.root)
+                sync_folder(self._projects.parent)
+                sync_folder(self.root)
             yield
 
-    def _locked(self, shelf: str) -> FileLock:
-        return FileLock(self._locks / shelf)
+    def _locked(self, shelf: str) -> Locked:
+        return Locked(f"{self.root}/locks/{shelf}")
+
+    def _sync(self, folder: Path) -> None:
+        self.commits.commit(folder, partial(sync_folder, folder))
 
     @contextmanager
     def _disk(self) -> Iterator[None]:
@@ -306,13 +314,26 @@ class FolderStore:
     def _unavailable(self, message: str) -> StoreUnavailableError:
         return StoreUnavailableError(message, where=self.address, hint="look at the disk: room, rights, mount")
 
-    def _new_scratch(self) -> BinaryIO:
+    @contextmanager
+    def _new_file(self) -> Iterator[tuple[str, int]]:
+        """Make a scratch file; yield its path and its handle. It is gone at the end, unless it has got another name."""
+        with self._disk():
+            path, handle = self._new_scratch()
+        try:
+            yield path, handle
+        finally:
+            os.close(handle)
+            with self._disk(), suppress(FileNotFoundError):  # it has got its place in the store
+                os.unlink(path)  # noqa: PTH108 - a text
+
+    def _new_scratch(self) -> tuple[str, int]:
         while True:
-            file = (self._scratch / secrets.token_hex(16)).open("x+b")
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if os.fstat(file.fileno()).st_nlink:  # else a tidying neighbour was faster than our lock
-                return file
-            file.close()
+            path = f"{self.root}/scratch/{secrets.token_hex(16)}"
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.fstat(handle).st_nlink:  # else a tidying neighbour was faster than our lock
+                return path, handle
+            os.close(handle)
 
     def _tidy_scratch(self) -> int:
         removed = 0
@@ -324,23 +345,30 @@ class FolderStore:
                     removed += 1
         return removed
 
-    def _adopt_written(self, copy: BinaryIO, sha256: Sha256) -> None:
-        copy.flush()
-        os.fsync(copy.fileno())
-        self._adopt(self._scratch / os.path.basename(copy.name), sha256)  # noqa: PTH119 - a file's name is a text
-
-    def _adopt(self, scratch: Path, sha256: Sha256) -> None:
+    def _adopt(
+        self, scratch: Path | str, sha256: Sha256, size: int, give_name: Callable[[Path | str, Path], None]
+    ) -> None:
+        """Give bytes their name, where they have none yet; `give_name` is a link or a rename."""
         path = self._blob(sha256)
-        with self._disk(), self._locked(sha256[:2]):
+        with self._locked(sha256[:2]):
             if not path.parent.is_dir():
                 path.parent.mkdir(exist_ok=True)
-                _sync(self._blobs)
-            if path.is_file() and path.stat().st_size == scratch.stat().st_size:
+                sync_folder(self._blobs)
+            found = _size(path)
+            if found == size:
                 os.utime(path)
-            else:  # not there, or cut short by a failing disk
-                path.unlink(missing_ok=True)
-                path.hardlink_to(scratch)
-            _sync(path.parent)  # also where the bytes were there: their first writer may not have come so far yet
+            else:
+                if found is not None:  # cut short by a failing disk
+                    path.unlink()
+                give_name(scratch, path)
+        self._sync(path.parent)  # also where the bytes were there: their first writer may not have come so far yet
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - asked for each upload
+    except FileNotFoundError:
+        return None
 
 
 def _facts(sha256: Sha256, stat: os.stat_result) -> Blob:
@@ -353,11 +381,3 @@ def _mark(stat: os.stat_result) -> str:
 
 def _shelf(project: str) -> str:
     return f"{zlib.crc32(project.encode()) & 0xFF:02x}"
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
