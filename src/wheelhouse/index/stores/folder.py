@@ -29,7 +29,7 @@ from packaging.utils import NormalizedName, is_normalized_name
 
 from wheelhouse.errors import NotOnIndexError, StoreDamagedError, StoreUnavailableError
 from wheelhouse.index.model import Sha256, is_sha256
-from wheelhouse.index.stores.store import CHUNK, Blob, claim_name, is_over, parse_manifest
+from wheelhouse.index.stores.store import CHUNK, Blob, claim_name, is_over, parse_manifest, read_range
 from wheelhouse.spool.disk import Locked, sync_folder, write_all
 from wheelhouse.spool.group_commit import GroupCommit
 
@@ -120,12 +120,8 @@ class FolderStore:
     def open_range(self, sha256: Sha256, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Yield bytes of a blob in pieces."""
         try:
-            with self._disk(), self._blob(sha256).open("rb") as file:
-                file.seek(start)
-                left = None if end is None else max(0, end - start)
-                while data := file.read(CHUNK if left is None else min(CHUNK, left)):
-                    left = None if left is None else left - len(data)
-                    yield data
+            with self._disk():
+                yield from read_range(self._blob(sha256), start, end)
         except FileNotFoundError as error:
             raise NotOnIndexError(f"the store has no bytes of sha256 {sha256}") from error
 
