@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from wheelhouse.publish import Destination, Publishable, Sent, Uploader
     from wheelhouse.spool import Spool
 
-#: Upload so many at once: what helps is hiding the way to the index and back.
-_JOBS = 4
+#: Upload so many at once: the way to the index and back, and its waiting for a disk, are to lie over each other.
+_JOBS = 8
 _STYLES = {"published": "green", "present": "green", "spooled": "yellow", "refused": "red", "unavailable": "red"}
 _MEGABYTE = 1_000_000
 #: `--stage` without a name.
