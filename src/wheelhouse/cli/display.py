@@ -91,6 +91,8 @@ def _outcome(record: Record, *, reused: bool = False) -> str:
             return f"[green]reused[/] {record.wheel.filename}"
         size = f"{record.wheel.size / _KILO:.0f} kB"
         tested = "" if record.executed else ", [yellow]not executed[/]"
+        if "adopted" in record.details:
+            return f"[green]built[/]  {record.wheel.filename} ({size}, taken over from where it was built{tested})"
         return f"[green]built[/]  {record.wheel.filename} ({size}, {record.seconds:.1f} s{tested})"
     return f"[red]failed[/] {record.job}: {escape(record.cause.message if record.cause else 'no cause known')}"
 
