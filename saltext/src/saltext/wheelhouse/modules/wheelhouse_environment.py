@@ -1,8 +1,8 @@
 """The path of a Python environment in, what is installed in it out, or what an installation changed there.
 
-For the states `wheelhouse.installed`, `removed` and `environment`, and to be called by hand. The work is done by the pip
-that the environment has, or by uv where it has none or where `installer` says so; both are asked what they would do
-rather than guessed at.
+For the states `wheelhouse.installed`, `removed` and `environment`, and to be called by hand. The work is done by the
+pip that the environment has, or by uv where it has none or where `installer` says so; both are asked what they would
+do rather than guessed at.
 """
 
 from __future__ import annotations
