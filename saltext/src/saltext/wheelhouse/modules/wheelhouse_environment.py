@@ -246,10 +246,16 @@ def _run(
 
 
 def _cause(command: list[str], answer: dict[str, Any]) -> str:
-    lines = [line.rstrip() for line in f"{answer['stderr']}\n{answer['stdout']}".splitlines() if line.strip()]
-    errors = [line for line in lines if line.lstrip().lower().startswith("error")]
-    told = "\n".join(errors or lines[-_LAST_LINES:]) or f"it ended with {answer['retcode']} and said nothing"
-    return _CREDENTIALS.sub("://…@", f"{Path(command[0]).name} failed: {told}")
+    who = "pip" if command[1:3] == ["-m", "pip"] else Path(command[0]).name
+    lines = [line.rstrip() for line in f"{answer['stdout']}\n{answer['stderr']}".splitlines() if line.strip()]
+    if who == "pip":  # what it talks of beside its errors is long, and a warning may be their cause: 401, no connection
+        told = [line for line in dict.fromkeys(lines) if line.startswith(("ERROR:", "WARNING:"))][-_LAST_LINES:]
+    else:
+        marks = ("error", "\u00d7")
+        first = next((number for number, line in enumerate(lines) if line.lstrip().startswith(marks)), 0)
+        told = lines[first:][-_LAST_LINES:]
+    said = "\n".join(told or lines[-_LAST_LINES:]) or f"it ended with {answer['retcode']} and said nothing"
+    return _CREDENTIALS.sub("://…@", f"{who} failed: {said}")
 
 
 def _changes(before: dict[str, str], after: dict[str, str]) -> Changes:

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 __virtualname__ = "wheelhouse"
 
+# Salt hands over what has no default by position, and all else by name.
+
 _EXACT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
 #: What pip and uv say when an index has a project's sdist alone, or wheels for other machines.
-_NO_WHEEL = ("No matching distribution", "no wheels", "no usable wheels")
+_NO_WHEEL = ("No matching distribution", "no wheels", "no usable wheels", "was not found in the package registry")
 
 
 def __virtual__() -> str:  # noqa: N807 - Salt's own name for it
@@ -54,8 +56,8 @@ def environment(
 
 def installed(
     name: str,
-    *,
     target: str,
+    *,
     version: str | None = None,
     pkgs: list[str | dict[str, str]] | None = None,
     requirements: str | None = None,
@@ -125,8 +127,8 @@ def installed(
 
 def removed(
     name: str,
-    *,
     target: str,
+    *,
     pkgs: list[str] | None = None,
     user: str | None = None,
     installer: str = "auto",
@@ -155,7 +157,7 @@ def removed(
 
 
 def credentials(
-    name: str, *, machine: str, pillar: str, login: str = "__token__", file: str | None = None
+    name: str, machine: str, pillar: str, *, login: str = "__token__", file: str | None = None
 ) -> dict[str, Any]:
     """Have the token of an index in a user's netrc file, where pip, uv and twine look for it and nobody else can read.
 
@@ -171,12 +173,12 @@ def credentials(
     machine
         The host of the index, without a port.
     pillar
-        The key of the pillar that has the token: so it is neither in a state file nor in what a state says.
+        The key of the pillar that has the token, or an ``sdb://`` address of it: no state file has it, and no output.
     file
         Default: ``.netrc`` in the user's home folder.
     """
     try:
-        password = __salt__["pillar.get"](pillar)
+        password = __salt__["config.get"](pillar)  # `pillar.get` masks it, from Salt 3008 on
         if not password:
             return _failed(name, f"the pillar has no {pillar}")
         path = file or __salt__["wheelhouse_netrc.path_of"](name)
@@ -216,8 +218,8 @@ def _requirement(name: object, version: object) -> str:
         return name
     if not isinstance(version, str):
         raise CommandExecutionError(
-            f"the version of {name} came as the {type(version).__name__} {version}, and YAML takes 1.10 for 1.1: "
-            f'write it in quotes, as version: "{version}"'
+            f"the version of {name} is the {type(version).__name__} {version} here, as YAML takes 1.10 for 1.1: "
+            "write the version in quotes"
         )
     return f"{name}=={version}" if _EXACT.fullmatch(version) else f"{name}{version}"
 
@@ -267,8 +269,9 @@ def _with_hint(cause: str, *, only_binary: bool) -> str:
     if not only_binary or not any(word in cause for word in _NO_WHEEL):
         return cause
     return (
-        f"{cause}\nOnly wheels were looked at. `wheelhouse build` on a builder makes one for this machine; "
-        "`only_binary: false` builds from source here."
+        f"{cause}\nNo wheel was found: the index has none for this machine's Python and platform (`wheelhouse build` "
+        "on a builder makes one, `only_binary: false` builds from source here), is out of reach, or wants a token "
+        "(`wheelhouse.credentials`)"
     )
 
 
