@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 BuilderChoice = Literal["auto", "cibuildwheel", "host"]
 Toolchain = Literal["auto", "zig", "system"]
 ENVIRONMENT_REGISTRY = "WHEELHOUSE_REGISTRY"
+#: Names the folder of records, logs and results, whatever `[paths]` says: one for many registries.
+ENVIRONMENT_STATE = "WHEELHOUSE_STATE"
 FILE_NAME = "wheelhouse.toml"
 
 
@@ -215,6 +217,25 @@ class MirrorSettings(Strict):
     """Disk that fetched files may take; those that were not used for longest go first."""
 
 
+class SaltSettings(Strict):
+    """How `--farm salt` reaches minions, and how long it waits for them."""
+
+    python: str = ""
+    """The Python that Salt is installed in. Default: that of `salt-run` on PATH, or of Salt's own packages."""
+    master_config: str = "/etc/salt/master"
+    """The master's configuration file."""
+    minions: str = "G@wheelhouse:version:*"
+    """Which minions may get jobs, as Salt's compound matcher takes it."""
+    heartbeat: Duration = 10.0
+    """How often minions that have jobs are asked how these do."""
+    lost_after: Duration = 60.0
+    """A minion that is silent for so long is taken for dead, and its jobs go elsewhere."""
+    absent: Duration = 600.0
+    """How long a job waits for a minion that fits and is not there."""
+    attempts: Annotated[int, pydantic.Field(strict=True, ge=1, le=9)] = 3
+    """How often a job is tried, where minions die of it or from under it."""
+
+
 class Config(Strict):
     """All of `wheelhouse.toml`."""
 
@@ -230,6 +251,7 @@ class Config(Strict):
     paths: PathSettings = pydantic.Field(default_factory=PathSettings)
     serve: ServeSettings = pydantic.Field(default_factory=ServeSettings)
     mirror: MirrorSettings = pydantic.Field(default_factory=MirrorSettings)
+    salt: SaltSettings = pydantic.Field(default_factory=SaltSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,7 +344,7 @@ def find_workspace(
     return Workspace(
         registry=base / "recipes",
         dist=(dist.absolute() if dist is not None else root / config.paths.dist),
-        state=root / config.paths.state,
+        state=Path(environment.get(ENVIRONMENT_STATE) or root / config.paths.state).absolute(),
         cache=user_cache(environment),
         config=config,
     )

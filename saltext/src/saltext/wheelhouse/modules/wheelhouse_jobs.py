@@ -4,12 +4,13 @@ Salt loses what is returned while the master is away, and a restarted minion for
 below a program of its own (this very file, started as one), which writes down the result before anybody is told. That
 program holds a lock as long as it lives: a ticket whose lock is free and which has no result was killed.
 
-As an execution module, `wheelhouse_jobs` is what `wheelhouse` calls; people call `wheelhouse.build` and its kin.
+As an execution module it is what `wheelhouse` calls; people call `wheelhouse.build` and its kin.
 Standard library only: the program runs without Salt.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -20,8 +21,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-__virtualname__ = "wheelhouse_jobs"
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    Told = dict[str, Any]
 
 #: How much of a log goes back to who asked (bytes); all of it stays here.
 LOG_BYTES = 64 * 1024
@@ -31,14 +38,20 @@ OUTPUT_BYTES = 4 * 1024 * 1024
 KEPT = 14 * 24 * 3600
 #: Between the polite signal and the other one (seconds).
 GRACE = 5.0
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
+_SAID_BYTES = 4096
+_TICKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 
 
-def __virtual__():
-    return __virtualname__ if os.name == "posix" else (False, "wheelhouse builds on POSIX systems")
-
-
-def start(root, ticket, command, environment, timeout, job=None, prepared=None):
+def start(
+    root: str,
+    ticket: str,
+    command: list[str],
+    environment: dict[str, str],
+    timeout: float,
+    *,
+    job: str | None = None,
+    prepared: str | None = None,
+) -> Told:
     """Start a command for a ticket, unless that ticket was started before; return `look`'s answer.
 
     `root` is the journal's folder, `environment` replaces the caller's, `timeout` is in seconds. `prepared` is a
@@ -46,72 +59,74 @@ def start(root, ticket, command, environment, timeout, job=None, prepared=None):
     """
     folder = _folder(root, ticket)
     _forget_old(root)
-    draft_ = tempfile.mkdtemp(prefix=".draft-", dir=_tickets(root))
-    lock = os.open(os.path.join(draft_, "lock"), os.O_CREAT | os.O_RDWR, 0o600)
-    try:
+    new = Path(tempfile.mkdtemp(prefix=".new-", dir=_tickets(root)))
+    with (new / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if prepared is not None:
-            os.rename(prepared, os.path.join(draft_, "registry"))
-        words = [word.replace("{registry}", os.path.join(folder, "registry")) for word in command]
-        request = {"ticket": ticket, "job": job, "command": words, "timeout": timeout, "cwd": os.path.abspath(root)}
-        _write(os.path.join(draft_, "request.json"), request)
+            Path(prepared).rename(new / "registry")
+        words = [word.replace("{registry}", str(folder / "registry")) for word in command]
+        request = {
+            "ticket": ticket,
+            "job": job,
+            "command": words,
+            "timeout": timeout,
+            "cwd": str(Path(root).absolute()),
+        }
+        _write(new / "request.json", request)
         try:
-            os.rename(draft_, folder)  # whoever comes first has the ticket
+            new.rename(folder)  # whoever comes first has the ticket
         except OSError:
-            shutil.rmtree(draft_, ignore_errors=True)
+            shutil.rmtree(new, ignore_errors=True)
             return look(root, ticket)
-        with open(os.path.join(folder, "runner.txt"), "ab") as said:
+        with (folder / "runner.txt").open("ab") as said:
             subprocess.Popen(
-                [sys.executable, "-I", "-S", os.path.abspath(__file__).replace(".pyc", ".py"), folder],
+                [sys.executable, "-I", "-S", str(Path(__file__).absolute()), str(folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
                 env=environment,
-                pass_fds=(lock,),
+                pass_fds=(lock.fileno(),),
                 start_new_session=True,
             )
-    finally:
-        os.close(lock)
     return {"ticket": ticket, "job": job, "state": "running"}
 
 
-def draft(root, files):
-    """Write files (bytes by path, relative) into a new folder of the journal, and return it: for `start`."""
-    folder = tempfile.mkdtemp(prefix=".prepared-", dir=_tickets(root))
+def draft(root: str, files: dict[str, bytes]) -> str:
+    """Write files, by path, into a new folder of the journal, and return it: for `start`. Raises ValueError."""
+    folder = Path(tempfile.mkdtemp(prefix=".draft-", dir=_tickets(root)))
     for name, data in files.items():
-        parts = name.split("/")
-        if not all(_NAME.fullmatch(part) for part in parts):
+        if not all(part and part not in {".", ".."} and "\0" not in part for part in name.split("/")):
             shutil.rmtree(folder)
-            raise ValueError(f"{name!r} is no path of a file in a registry")
-        path = os.path.join(folder, *parts)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(data)
-    return folder
+            message = f"{name!r} is no path of a file in a registry"
+            raise ValueError(message)
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return str(folder)
 
 
-def look(root, ticket):
+def look(root: str, ticket: str) -> Told:
     """Return what is known of a ticket: its `state` is unknown, running, done, canceled, timeout or lost."""
     folder = _folder(root, ticket)
-    if not os.path.isdir(folder):
+    if not folder.is_dir():
         return {"ticket": ticket, "state": "unknown"}
-    result = _read(os.path.join(folder, "result.json"))
+    result = _read(folder / "result.json")
     if result is not None:
         return result
-    request = _read(os.path.join(folder, "request.json")) or {}
-    told = {"ticket": ticket, "job": request.get("job")}
+    told = {"ticket": ticket, "job": (_read(folder / "request.json") or {}).get("job")}
     if _locked(folder):
-        said = _tail(os.path.join(folder, "log.txt"), 4096).strip().splitlines()
-        seconds = time.time() - os.stat(folder).st_ctime
-        return {**told, "state": "running", "seconds": round(seconds, 1), "said": said[-1] if said else ""}
-    result = _read(os.path.join(folder, "result.json"))  # it may have ended between the two looks
+        said = _tail(folder / "log.txt", _SAID_BYTES).split("\n")
+        last = next((line.strip() for line in reversed(said) if line.strip()), "")
+        seconds = round(time.time() - (folder / "request.json").stat().st_mtime, 1)
+        return {**told, "state": "running", "seconds": seconds, "said": last}
+    result = _read(folder / "result.json")  # it may have ended between the two looks
     if result is not None:
         return result
     _end_orphan(folder)
-    return {**told, "state": "lost", "log": _tail(os.path.join(folder, "log.txt"), LOG_BYTES)}
+    return {**told, "state": "lost", "log": _tail(folder / "log.txt", LOG_BYTES)}
 
 
-def wait(root, ticket, timeout):
+def wait(root: str, ticket: str, timeout: float) -> Told:
     """Return what `look` returns once the ticket is no longer running, or after `timeout` seconds."""
     end = time.monotonic() + timeout
     pause = 0.02
@@ -123,147 +138,144 @@ def wait(root, ticket, timeout):
         pause = min(pause * 1.5, 0.5)
 
 
-def cancel(root, ticket):
+def cancel(root: str, ticket: str) -> Told:
     """End a ticket's command and return what became of it. A ticket that was never seen will not be started."""
     folder = _folder(root, ticket)
-    if not os.path.isdir(folder):
-        draft_ = tempfile.mkdtemp(prefix=".draft-", dir=_tickets(root))
-        _write(os.path.join(draft_, "result.json"), {"ticket": ticket, "state": "canceled", "job": None})
+    if not folder.is_dir():
+        new = Path(tempfile.mkdtemp(prefix=".new-", dir=_tickets(root)))
+        _write(new / "result.json", {"ticket": ticket, "state": "canceled", "job": None})
         try:
-            os.rename(draft_, folder)
+            new.rename(folder)
         except OSError:  # it was started at this very moment
-            shutil.rmtree(draft_, ignore_errors=True)
+            shutil.rmtree(new, ignore_errors=True)
     end = time.monotonic() + GRACE
     while look(root, ticket)["state"] == "running" and time.monotonic() < end:
-        runner = _read(os.path.join(folder, "runner.json"))
+        runner = _read(folder / "runner.json")
         if runner is not None:
             _signal(runner, signal.SIGTERM, group=False)
-            return wait(root, ticket, 2 * GRACE)
+            return wait(root, ticket, 3 * GRACE)
         time.sleep(0.02)
     return look(root, ticket)
 
 
-def known(root):
+def known(root: str) -> list[str]:
     """Return all tickets, the newest first."""
-    tickets = [entry for entry in os.scandir(_tickets(root)) if entry.is_dir() and entry.name[0] != "."]
-    return [entry.name for entry in sorted(tickets, key=lambda entry: entry.stat().st_ctime, reverse=True)]
+    folders = [path for path in _tickets(root).iterdir() if path.name[0] != "."]
+    return [path.name for path in sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)]
 
 
-def _tickets(root):
-    folder = os.path.join(root, "tickets")
-    os.makedirs(folder, mode=0o750, exist_ok=True)
+def _tickets(root: str) -> Path:
+    folder = Path(root) / "tickets"
+    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     return folder
 
 
-def _folder(root, ticket):
-    if not isinstance(ticket, str) or not _NAME.fullmatch(ticket):
-        raise ValueError(f"{ticket!r} is no ticket: letters, digits, `.`, `_` and `-`")
-    return os.path.join(root, "tickets", ticket)
+def _folder(root: str, ticket: str) -> Path:
+    if not isinstance(ticket, str) or not _TICKET.fullmatch(ticket):
+        message = f"{ticket!r} is no ticket: letters, digits, `.`, `_` and `-`"
+        raise ValueError(message)
+    return Path(root) / "tickets" / ticket
 
 
-def _forget_old(root):
+def _forget_old(root: str) -> None:
     oldest = time.time() - KEPT
-    for entry in list(os.scandir(_tickets(root))):
-        if entry.stat().st_mtime < oldest and not _locked(entry.path):
-            shutil.rmtree(entry.path, ignore_errors=True)
+    for path in _tickets(root).iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < oldest and not _locked(path):
+                shutil.rmtree(path, ignore_errors=True)
 
 
-def _locked(folder):
-    try:
-        handle = os.open(os.path.join(folder, "lock"), os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(handle)
+def _locked(folder: Path) -> bool:
+    with contextlib.suppress(OSError), (folder / "lock").open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
-def _end_orphan(folder):
+def _end_orphan(folder: Path) -> None:
     """End what a killed runner left behind."""
-    child = _read(os.path.join(folder, "child.json"))
+    child = _read(folder / "child.json")
     if child is not None:
         _signal(child, signal.SIGKILL, group=True)
 
 
-def _identity(pid):
+def _identity(pid: int) -> dict[str, Any]:
     """Return what tells a process from a later one of the same number."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            return {"pid": pid, "begun": file.read().rpartition(")")[2].split()[19]}
+        text = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
+        return {"pid": pid, "begun": text.rpartition(")")[2].split()[19]}
     except OSError:
         return {"pid": pid, "begun": None}
 
 
-def _signal(process, number, *, group):
-    if _identity(process["pid"]) != process:
-        return
-    try:
-        if group:
-            os.killpg(process["pid"], number)
-        else:
-            os.kill(process["pid"], number)
-    except ProcessLookupError:
-        pass
+def _signal(process: dict[str, Any], number: signal.Signals, *, group: bool) -> None:
+    if _identity(process["pid"]) == process:
+        with contextlib.suppress(ProcessLookupError):
+            (os.killpg if group else os.kill)(process["pid"], number)
 
 
-def _read(path):
+def _read(path: Path) -> dict[str, Any] | None:
+    value = _read_any(path)
+    return value if isinstance(value, dict) else None
+
+
+def _read_any(path: Path) -> Any:
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
+        return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return None
 
 
-def _write(path, value):
+def _write(path: Path, value: object) -> None:
     """Write JSON so that a reader, or a crash at any moment, sees all of it or nothing."""
-    folder = os.path.dirname(path)
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".new-")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(value, file)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(name, path)
-    handle = os.open(folder, os.O_RDONLY)
+    Path(name).replace(path)
+    handle = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
 
 
-def _tail(path, most):
-    try:
-        with open(path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - most))
-            return file.read(most).decode("utf-8", "replace")
-    except OSError:
-        return ""
+def _tail(path: Path, most: int) -> str:
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - most))
+        return file.read(most).decode("utf-8", "replace")
+    return ""
 
 
 class _CanceledError(Exception):
     """Somebody wants the command to end."""
 
 
-def _cancel(number, frame):
+def _cancel(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's signature
     raise _CanceledError
 
 
-def _run(folder):
-    """Run a ticket's command and write down what came of it: the program's whole life."""
+@contextlib.contextmanager
+def _cancelable() -> Iterator[None]:
     signal.signal(signal.SIGTERM, _cancel)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _run(folder: Path) -> None:
+    """Run a ticket's command and write down what came of it: the program's whole life."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    request = _read(os.path.join(folder, "request.json"))
+    request = _read(folder / "request.json") or {}
     started = time.time()
-    _write(os.path.join(folder, "runner.json"), _identity(os.getpid()))
-    state, status = "done", None
-    out, log = os.path.join(folder, "out.json"), os.path.join(folder, "log.txt")
-    with open(out, "wb") as stdout, open(log, "ab") as stderr:
+    out, log = folder / "out.json", folder / "log.txt"
+    with out.open("wb") as stdout, log.open("ab") as stderr:
         try:
             child = subprocess.Popen(
                 request["command"],
@@ -274,18 +286,11 @@ def _run(folder):
                 start_new_session=True,
             )
         except OSError as error:
-            stderr.write(f"cannot start {request['command'][0]}: {error.strerror}\n".encode())
-            status = 127
+            stderr.write(f"error: cannot start {request['command'][0]}: {error.strerror}\n".encode())
+            state, status = "done", 127
         else:
-            _write(os.path.join(folder, "child.json"), _identity(child.pid))
-            try:
-                status = child.wait(timeout=request["timeout"])
-            except subprocess.TimeoutExpired:
-                state = "timeout"
-            except _CanceledError:
-                state = "canceled"
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            status = _end(child) if status is None else status
+            _write(folder / "child.json", _identity(child.pid))
+            state, status = _watch(child, folder, request["timeout"])
     result = {
         "ticket": request["ticket"],
         "job": request["job"],
@@ -293,24 +298,32 @@ def _run(folder):
         "status": status,
         "started": started,
         "seconds": round(time.time() - started, 3),
-        "output": _read(out) if os.path.getsize(out) <= OUTPUT_BYTES else None,
+        "output": _read_any(out) if out.stat().st_size <= OUTPUT_BYTES else None,
         "log": _tail(log, LOG_BYTES),
     }
-    _write(os.path.join(folder, "result.json"), result)
+    _write(folder / "result.json", result)
 
 
-def _end(child):
+def _watch(child: subprocess.Popen[bytes], folder: Path, timeout: float) -> tuple[str, int]:
+    """Wait for a command to end, or end it; return the state that the ticket gets, and the command's status."""
+    try:
+        with _cancelable():
+            _write(folder / "runner.json", _identity(os.getpid()))  # from now on there is somebody to signal
+            return "done", child.wait(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        return "timeout", _end(child)
+    except _CanceledError:
+        return "canceled", _end(child)
+
+
+def _end(child: subprocess.Popen[bytes]) -> int:
     for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, number)
-        except ProcessLookupError:
-            pass
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             return child.wait(timeout=GRACE)
-        except subprocess.TimeoutExpired:
-            continue
     return child.wait()
 
 
 if __name__ == "__main__":
-    _run(sys.argv[1])
+    _run(Path(sys.argv[1]))
