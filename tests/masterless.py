@@ -24,6 +24,7 @@ class StateResult:
     """What a state said."""
 
     id: str
+    name: str
     result: bool | None
     changes: Mapping[str, Any]
     comment: str
@@ -88,12 +89,17 @@ class Masterless:
         """Apply a state file and return what each state said, by its id."""
         said = self.call("state.apply", name, *(["test=True"] if test else []))
         assert isinstance(said, dict), said
-        return {
-            each["__id__"]: StateResult(
-                id=each["__id__"], result=each["result"], changes=each["changes"], comment=each["comment"]
+        told = (
+            StateResult(
+                id=each["__id__"],
+                name=each["name"],
+                result=each["result"],
+                changes=each["changes"],
+                comment=each["comment"],
             )
             for each in said.values()
-        }
+        )
+        return {each.id: each for each in told}
 
     def apply_text(self, states: Mapping[str, Any] | str, *, test: bool = False) -> dict[str, StateResult]:
         """Apply states that are written here."""

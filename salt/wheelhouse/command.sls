@@ -1,18 +1,14 @@
 # The environment that wheelhouse lives in, for `builder` and `server`, which install it with what each of them needs.
-{%- from "wheelhouse/map.jinja" import settings, environment, system_packages, wheel_file with context %}
+{%- from "wheelhouse/map.jinja" import settings, environment, wheel_file, refused with context %}
 
 {%- if environment == settings.command %}
-wheelhouse environment:
-  test.fail_without_changes:
-    - name: "pillar wheelhouse:command has to be <an environment>/bin/wheelhouse, and is {{ settings.command }}"
+{{ refused("wheelhouse environment", "pillar wheelhouse:command has to be <an environment>/bin/wheelhouse, and is " ~ settings.command) }}
 
 {%- else %}
-  {%- if system_packages %}
+  {%- if settings.packages %}
 wheelhouse system packages:
   pkg.installed:
-    - pkgs: {{ system_packages | json }}
-    - require_in:
-      - wheelhouse: wheelhouse environment
+    - pkgs: {{ settings.packages | json }}
   {%- endif %}
 
 wheelhouse environment:
@@ -20,8 +16,13 @@ wheelhouse environment:
     - name: {{ environment | json }}
     - python: {{ settings.python | json }}
     - installer: {{ settings.installer | json }}
+  {%- if settings.packages %}
+    - require:
+      - pkg: wheelhouse system packages
+  {%- endif %}
+{%- endif %}
 
-  {%- if settings.wheel %}
+{%- if settings.wheel %}
 
 wheelhouse wheel:
   file.managed:
@@ -30,6 +31,5 @@ wheelhouse wheel:
     - mode: "0644"
     - makedirs: true
     - require:
-      - wheelhouse: wheelhouse environment
-  {%- endif %}
+      - id: wheelhouse environment
 {%- endif %}

@@ -1,18 +1,16 @@
 # pip and uv install from the index; who has to log in finds the token in the netrc file of each user.
-{%- from "wheelhouse/map.jinja" import settings with context %}
+{%- from "wheelhouse/map.jinja" import settings, refused with context %}
 {%- set client = settings.client %}
 {%- set host = client.index | regex_match("https?://([^/:@]+)(?::[0-9]+)?(?:/.*)?$") %}
 {%- set plain = host and client.index.startswith("http://") and host[0] not in ("localhost", "127.0.0.1") %}
 
 {%- if not host %}
-wheelhouse index:
-  test.fail_without_changes:
-    - name: "pillar wheelhouse:client:index is no address of an index, as https://wheels.example/simple/ (a token goes into wheelhouse:client:token)"
+{{ refused("wheelhouse index", "pillar wheelhouse:client:index is no address of an index, as https://wheels.example/simple/"
+   " (a token goes into wheelhouse:client:token)") }}
 
 {%- elif plain and not client.allow_insecure %}
-wheelhouse index:
-  test.fail_without_changes:
-    - name: "{{ client.index }} is http: whoever is on the way can change what is installed. Use https, or set wheelhouse:client:allow_insecure"
+{{ refused("wheelhouse index", client.index ~ " is http: whoever is on the way can change what is installed. Use https, or set"
+   " wheelhouse:client:allow_insecure") }}
 
 {%- else %}
 

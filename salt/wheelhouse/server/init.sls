@@ -1,5 +1,5 @@
 # A node that serves the index, by the unit that comes with wheelhouse (deploy/wheelhouse.service).
-{%- from "wheelhouse/map.jinja" import settings, environment, installed with context %}
+{%- from "wheelhouse/map.jinja" import settings, environment, installed, refused with context %}
 {%- set server = settings.server %}
 {%- set systemd = salt["file.directory_exists"]("/run/systemd/system") %}
 
@@ -33,7 +33,7 @@ wheelhouse folder:
 # Without an owner: systemd's user of the moment gets the folder when the service starts, and keeps it.
 wheelhouse server configuration:
   file.managed:
-    - name: {{ server.folder ~ "/wheelhouse.toml" | json }}
+    - name: {{ (server.folder ~ "/wheelhouse.toml") | json }}
     - source: salt://wheelhouse/server/wheelhouse.toml.jinja
     - template: jinja
     - mode: "0644"
@@ -58,20 +58,26 @@ wheelhouse unit:
 
 wheelhouse unit settings:
   file.managed:
-    - name: {{ server.unit ~ ".d/salt.conf" }}
+    - name: {{ (server.unit ~ ".d/salt.conf") | json }}
     - source: salt://wheelhouse/server/salt.conf.jinja
     - template: jinja
     - mode: "0644"
     - makedirs: true
 
-wheelhouse service:
 {%- if not server.service %}
+
+wheelhouse service:
   test.succeed_without_changes:
-    - name: "wheelhouse:server:service is false, so this does not start: {{ settings.command }} serve, in {{ server.folder }}"
+    - name: {{ settings.command | json }}
+    - comment: {{ ("not started, since wheelhouse:server:service is false: " ~ settings.command ~ " serve, in " ~ server.folder) | json }}
+
 {%- elif not systemd %}
-  test.fail_without_changes:
-    - name: "systemd does not run here, so nothing has started the index. Have {{ settings.command }} serve run in {{ server.folder }} by what starts services on this minion, and set wheelhouse:server:service to false"
+{{ refused("wheelhouse service", "systemd does not run here, so nothing has started the index. Have `" ~ settings.command
+   ~ " serve` run in " ~ server.folder ~ " by what starts services on this minion, and set wheelhouse:server:service to false") }}
+
 {%- else %}
+
+wheelhouse service:
   service.running:
     - name: {{ server.unit.split("/") | last | replace(".service", "") }}
     - enable: true
