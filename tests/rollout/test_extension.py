@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import tomllib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from masterless import Masterless
 from salt_environment import EXTENSION, FORMULA, ROOT
@@ -92,3 +94,25 @@ def test_sync_all__from_the_formula__brings_the_same_files(tmp_path: Path) -> No
         assert {path.name: path.read_bytes() for path in copies.glob("*.py")} == {
             path.name: path.read_bytes() for path in (LOADED / kind).glob("*.py")
         }
+
+
+def keys(settings: dict[str, Any], above: str = "") -> set[str]:
+    """Return the keys of settings and those of the parts that are tables themselves."""
+    found = set()
+    for key, value in settings.items():
+        found |= keys(value, f"{key}:") if key in {"client", "builder", "server"} else {f"{above}{key}"}
+    return found
+
+
+def test_guide__its_tables__have_every_setting() -> None:
+    defaults = keys(yaml.safe_load((FORMULA / "wheelhouse/defaults.yaml").read_text()))
+    told, section = set(), ""
+    for line in (ROOT / "docs/salt-fleet.md").read_text().partition("## Pillar")[2].splitlines():
+        cell = line.split("|")[1] if line.startswith("|") else ""
+        if " key" in cell:
+            section = "".join(f"{name}:" for name in re.findall(r"`(\w+)`", cell))
+        else:
+            told |= {f"{section}{name}" for name in re.findall(r"`(\w+)`", cell)}
+    assert told - {"environment"} == defaults  # `environment` is the execution module's
+    example = keys(yaml.safe_load((FORMULA / "pillar.example").read_text())["wheelhouse"])
+    assert example <= defaults
