@@ -12,7 +12,7 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 import pytest
@@ -80,7 +80,7 @@ class Wire:
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
-    def __enter__(self) -> Wire:
+    def __enter__(self) -> Self:
         listener = socket.create_server((_MASTER, 0))
         self.port = listener.getsockname()[1]
         self._thread = threading.Thread(target=self._carry, args=(listener,), daemon=True)
@@ -158,10 +158,10 @@ class SaltFleet:
             timeout=timeout,
         )
 
-    def call(self, minion: str, *words: str, timeout: float = 60.0) -> Any:
-        """Call a function on a minion and return its whole answer: `retcode`, `ret`, `success`."""
-        done = self.run("salt", "--static", "--out=json", "--show-jid", f"-t{timeout:.0f}", minion, *words)
-        return json.loads(done.stdout[done.stdout.index("{") :])
+    def call(self, minion: str, *words: str) -> Any:
+        """Call a function on a minion as an administrator would, and return what it returned."""
+        done = self.run("salt", "--static", "--out=json", "-t60", minion, *words)
+        return json.loads(done.stdout[done.stdout.index("{") :])[minion]
 
     def ready(self, *names: str) -> bool:
         done = self.run("salt", "--static", "--out=json", "-t15", "*", "test.ping")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from typing import Any
 
 import salt.client
@@ -26,6 +27,7 @@ from salt.exceptions import SaltException
 #: Calls whose returns are still told; what is older is forgotten.
 _REMEMBERED = 20_000
 _TICK = 1.0
+_PATIENCE = 10.0
 
 
 class _Program:
@@ -36,10 +38,12 @@ class _Program:
         self._calls: dict[str, int] = {}
         """By Salt's id of a job."""
         self._out = threading.Lock()
+        self._listening = threading.Event()
 
     def run(self) -> None:
         """Work until the input ends."""
         threading.Thread(target=self._listen, daemon=True).start()
+        self._listening.wait(_PATIENCE)  # else the first returns may come before we hear
         self.tell({"ready": str(salt.version.__version__)})
         for line in sys.stdin:
             self._send(json.loads(line))
@@ -75,21 +79,21 @@ class _Program:
 
     def _listen(self) -> None:
         """Tell of the returns of our calls. The master's socket goes with the master: look for it again and again."""
-        bus: Any = None
-        while True:
-            try:
-                if bus is None:
-                    bus = salt.utils.event.get_event(
-                        "master", sock_dir=self._opts["sock_dir"], opts=self._opts, listen=True
-                    )
-                event = bus.get_event(wait=_TICK, tag="salt/job/", full=True, auto_reconnect=True)
-            except (SaltException, OSError, RuntimeError) as error:
-                sys.stderr.write(f"events: {error}\n")
-                bus = None
-                threading.Event().wait(_TICK)
-                continue
-            if event is not None and "/ret/" in event["tag"]:
-                self._returned(event["data"])
+        opts = self._opts
+        with salt.utils.event.get_event("master", sock_dir=opts["sock_dir"], opts=opts, listen=True) as bus:
+            while True:
+                try:
+                    if not bus.connect_pub(timeout=_TICK):
+                        time.sleep(_TICK)
+                        continue
+                    self._listening.set()
+                    event = bus.get_event(wait=_TICK, tag="salt/job/", full=True, auto_reconnect=True)
+                except (SaltException, OSError, RuntimeError) as error:
+                    sys.stderr.write(f"events: {error}\n")
+                    time.sleep(_TICK)
+                    continue
+                if event is not None and "/ret/" in event["tag"]:
+                    self._returned(event["data"])
 
     def _returned(self, data: dict[str, Any]) -> None:
         number = self._calls.get(data.get("jid", ""))

@@ -41,7 +41,8 @@ def read_outcome(entry: Planned, told: Mapping[str, Any]) -> Outcome:
         return Outcome(record=None, reason="what ran it was killed", log=log)
     found = next(filter(None, (_record(one, entry) for one in _list(told.get("output")))), None)
     if found is None:
-        return Outcome(record=None, reason=_last_words(log) or f"it ended with {told.get('status')}", log=log)
+        reason = _last_words(str(told.get("said") or "")) or f"it ended with status {told.get('status')}"
+        return Outcome(record=None, reason=reason, log=log)
     return Outcome(record=_as_published(found), log=log)
 
 
@@ -82,8 +83,8 @@ def _list(told: Any) -> list[Any]:
     return told if isinstance(told, list) else []
 
 
-def _last_words(log: str) -> str:
+def _last_words(said: str) -> str:
     """Return what a command said of its end: its error, else its last line."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error:")]
     return next(iter([*errors[-1:], *lines[-1:]]), "")[:_REASON]

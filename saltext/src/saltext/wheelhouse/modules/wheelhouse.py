@@ -247,7 +247,8 @@ def _start(
     elif registry := _setting("registry"):
         command += ["--registry", registry]
     start = __salt__["wheelhouse_jobs.start"]
-    return dict(start(root, ticket, [*command, *words], environment, timeout, job=job, prepared=prepared))
+    log = str(Path(environment["WHEELHOUSE_STATE"]) / "jobs" / job / "log.txt") if job else None
+    return dict(start(root, ticket, [*command, *words], environment, timeout, job=job, log=log, prepared=prepared))
 
 
 def _unpack(bundle: str) -> dict[str, bytes]:
@@ -297,7 +298,7 @@ def _summary(told: Told) -> Told:
     jobs = {record["job"]: _outcome(record) for record in output} if isinstance(output, list) else {}
     short = {"ticket": told["ticket"], "state": told["state"], "jobs": jobs}
     good = told["state"] == "done" and told.get("status") == 0
-    return short if good else {**short, "log": told.get("log", "").splitlines()[-_LAST_LINES:]}
+    return short if good else {**short, "said": told.get("said", "").splitlines()[-_LAST_LINES:]}
 
 
 def _outcome(record: Told) -> str:

@@ -39,6 +39,8 @@ KEPT = 14 * 24 * 3600
 #: Between the polite signal and the other one (seconds).
 GRACE = 5.0
 _SAID_BYTES = 4096
+#: Programs that this process has started: who is their parent has to ask how they ended.
+_RUNNERS: list[subprocess.Popen[bytes]] = []
 _TICKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 
 
@@ -50,12 +52,14 @@ def start(
     timeout: float,
     *,
     job: str | None = None,
+    log: str | None = None,
     prepared: str | None = None,
 ) -> Told:
     """Start a command for a ticket, unless that ticket was started before; return `look`'s answer.
 
-    `root` is the journal's folder, `environment` replaces the caller's, `timeout` is in seconds. `prepared` is a
-    folder (made by `draft`) that moves into the ticket's as `registry`; `{registry}` in the command stands for it.
+    `root` is the journal's folder, `environment` replaces the caller's, `timeout` is in seconds, `log` a file that the
+    command writes, whose end belongs to the result. `prepared` is a folder (made by `draft`) that moves into the
+    ticket's as `registry`; `{registry}` in the command stands for it.
     """
     folder = _folder(root, ticket)
     _forget_old(root)
@@ -65,13 +69,8 @@ def start(
         if prepared is not None:
             Path(prepared).rename(new / "registry")
         words = [word.replace("{registry}", str(folder / "registry")) for word in command]
-        request = {
-            "ticket": ticket,
-            "job": job,
-            "command": words,
-            "timeout": timeout,
-            "cwd": str(Path(root).absolute()),
-        }
+        request = {"ticket": ticket, "job": job, "command": words, "timeout": timeout, "log": log}
+        request["cwd"] = str(Path(root).absolute())
         _write(new / "request.json", request)
         try:
             new.rename(folder)  # whoever comes first has the ticket
@@ -79,7 +78,7 @@ def start(
             shutil.rmtree(new, ignore_errors=True)
             return look(root, ticket)
         with (folder / "runner.txt").open("ab") as said:
-            subprocess.Popen(
+            runner = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(Path(__file__).absolute()), str(folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=said,
@@ -88,6 +87,7 @@ def start(
                 pass_fds=(lock.fileno(),),
                 start_new_session=True,
             )
+    _RUNNERS[:] = [runner, *(other for other in _RUNNERS if other.poll() is None)]
     return {"ticket": ticket, "job": job, "state": "running"}
 
 
@@ -115,7 +115,7 @@ def look(root: str, ticket: str) -> Told:
         return result
     told = {"ticket": ticket, "job": (_read(folder / "request.json") or {}).get("job")}
     if _locked(folder):
-        said = _tail(folder / "log.txt", _SAID_BYTES).split("\n")
+        said = _tail(folder / "said.txt", _SAID_BYTES).split("\n")
         last = next((line.strip() for line in reversed(said) if line.strip()), "")
         seconds = round(time.time() - (folder / "request.json").stat().st_mtime, 1)
         return {**told, "state": "running", "seconds": seconds, "said": last}
@@ -123,7 +123,7 @@ def look(root: str, ticket: str) -> Told:
     if result is not None:
         return result
     _end_orphan(folder)
-    return {**told, "state": "lost", "log": _tail(folder / "log.txt", LOG_BYTES)}
+    return {**told, "state": "lost", "said": _tail(folder / "said.txt", _SAID_BYTES)}
 
 
 def wait(root: str, ticket: str, timeout: float) -> Told:
@@ -251,6 +251,14 @@ def _tail(path: Path, most: int) -> str:
     return ""
 
 
+def _tail_since(moment: float, path: str | None) -> str:
+    """Return the end of a log that was written to since then: it may be another run's."""
+    with contextlib.suppress(OSError):
+        if path is not None and Path(path).stat().st_mtime >= moment - 1:
+            return _tail(Path(path), LOG_BYTES)
+    return ""
+
+
 class _CanceledError(Exception):
     """Somebody wants the command to end."""
 
@@ -259,23 +267,27 @@ def _cancel(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - sig
     raise _CanceledError
 
 
+def _go_on(number: int, frame: FrameType | None) -> None:
+    """Do nothing. Not SIG_IGN, which the command would inherit."""
+
+
 @contextlib.contextmanager
 def _cancelable() -> Iterator[None]:
     signal.signal(signal.SIGTERM, _cancel)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, _go_on)
 
 
 def _run(folder: Path) -> None:
     """Run a ticket's command and write down what came of it: the program's whole life."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _go_on)
+    signal.signal(signal.SIGHUP, _go_on)
     request = _read(folder / "request.json") or {}
     started = time.time()
-    out, log = folder / "out.json", folder / "log.txt"
-    with out.open("wb") as stdout, log.open("ab") as stderr:
+    out, said = folder / "out.json", folder / "said.txt"
+    with out.open("wb") as stdout, said.open("ab") as stderr:
         try:
             child = subprocess.Popen(
                 request["command"],
@@ -299,7 +311,8 @@ def _run(folder: Path) -> None:
         "started": started,
         "seconds": round(time.time() - started, 3),
         "output": _read_any(out) if out.stat().st_size <= OUTPUT_BYTES else None,
-        "log": _tail(log, LOG_BYTES),
+        "said": _tail(said, _SAID_BYTES),
+        "log": _tail_since(started, request["log"]),
     }
     _write(folder / "result.json", result)
 
