@@ -72,3 +72,11 @@ def build(session: nox.Session) -> None:
     session.run("python", "-m", "build", "--outdir", "dist/own")
     session.run("python", "-m", "build", "--outdir", "dist/own", "saltext")
     session.run("twine", "check", "--strict", "dist/own/*")
+
+
+@nox.session(python=False)
+def tagged(session: nox.Session) -> None:
+    """Refuse a release whose tag, in GITHUB_REF_NAME, is not the version."""
+    version = PROJECT["project"]["version"]
+    if (tag := os.environ.get("GITHUB_REF_NAME")) != f"v{version}":
+        session.error(f"the tag is {tag}, and pyproject.toml has version {version}")

@@ -23,10 +23,10 @@ import requests
 from uv import find_uv_bin
 
 from wheelhouse.config import user_cache
+from wheelhouse.index.changes.repository import NewFile, Repository
+from wheelhouse.index.changes.wheelfile import Bounds, read_wheel
 from wheelhouse.index.model import FileName
-from wheelhouse.index.repository import NewFile, Repository
-from wheelhouse.index.store import open_store
-from wheelhouse.index.wheelfile import Bounds, read_wheel
+from wheelhouse.index.stores.opening import open_store
 from wheelhouse.wheel import sha256_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

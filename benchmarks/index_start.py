@@ -22,8 +22,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from wheelhouse.index.folder import FolderStore
 from wheelhouse.index.model import File, Manifest, Sha256, parse_project
+from wheelhouse.index.stores.folder import FolderStore
 
 STARTS = 3
 BYTES = b"the bytes of every file"

@@ -36,7 +36,7 @@ from twine.package import PackageFile
 from twine.settings import Settings
 
 from wheelhouse.index.model import parse_project
-from wheelhouse.index.store import open_store
+from wheelhouse.index.stores.opening import open_store
 from wheelhouse.spool import Spool
 
 BUCKET = "s3://wheels/index"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from wheelhouse.index.changes.repository import NewFile
 from wheelhouse.index.model import FileName, Sha256
-from wheelhouse.index.repository import NewFile
 
 if TYPE_CHECKING:
     from pathlib import Path

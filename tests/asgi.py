@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
-    from wheelhouse.index.app import IndexApp
+    from wheelhouse.index.serving.app import IndexApp
 
 LOCAL = {"host": "localhost:8080"}
 

@@ -15,15 +15,15 @@ from arrivals import an_arrival, sha256
 from fake_upstream import FakeFile, fake_upstream
 from shop_window import BUILT, dress
 from wheelhouse.config import TrustedPublisher
-from wheelhouse.index.app import make_app
-from wheelhouse.index.auth import AccessRules
-from wheelhouse.index.folder import FolderStore
-from wheelhouse.index.pending import TARGET, to_fields
-from wheelhouse.index.repository import Repository
-from wheelhouse.index.scopes import Scope
+from wheelhouse.index.access.auth import AccessRules
+from wheelhouse.index.access.scopes import Scope
+from wheelhouse.index.access.tokens import TokenFile
+from wheelhouse.index.changes.repository import Repository
+from wheelhouse.index.changes.stages import Stages
+from wheelhouse.index.outages.pending import TARGET, to_fields
+from wheelhouse.index.serving.app import make_app
 from wheelhouse.index.settings import BufferSettings, Settings, TrustSettings
-from wheelhouse.index.stages import Stages
-from wheelhouse.index.tokens import TokenFile
+from wheelhouse.index.stores.folder import FolderStore
 from wheelhouse.index.upstream.address import Upstream
 from wheelhouse.index.upstream.mirror import MirrorSetup
 from wheelhouse.index.upstream.rules import MirrorRules
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from starlette.routing import BaseRoute
 
-    from wheelhouse.index.app import IndexApp
+    from wheelhouse.index.serving.app import IndexApp
 
 #: Pages and files, which are no routes of Starlette's.
 PAGES = {

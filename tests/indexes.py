@@ -7,10 +7,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from asgi import form
-from wheelhouse.index.auth import AccessRules, utc_now
-from wheelhouse.index.scopes import Scope
+from wheelhouse.index.access.auth import AccessRules, utc_now
+from wheelhouse.index.access.scopes import Scope
+from wheelhouse.index.access.tokens import TokenFile
 from wheelhouse.index.settings import Settings
-from wheelhouse.index.tokens import TokenFile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from asgi import Client, form
-from wheelhouse.index.app import make_app
-from wheelhouse.index.auth import AccessRules
+from wheelhouse.index.access.auth import AccessRules
+from wheelhouse.index.serving.app import make_app
 from wheelhouse.index.settings import Settings
 from wheelhouse.index.upstream.address import Upstream
 from wheelhouse.index.upstream.mirror import Mirror, MirrorSetup
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from asgi import Got
     from fake_upstream import FakeUpstream
-    from wheelhouse.index.catalog import Catalog
+    from wheelhouse.index.pages.catalog import Catalog
     from wheelhouse.index.upstream.pages import Freshness
 
 JSON = "application/vnd.pypi.simple.v1+json"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
-    from wheelhouse.index.rsgi import Headers, Texts
+    from wheelhouse.index.serving.rsgi import Headers, Texts
 
 
 @dataclass

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from index_server import index_server, wheelhouse
 from small_wheels import SmallWheel
-from wheelhouse.index.folder import FolderStore
+from wheelhouse.index.changes.repository import NewFile, Repository
 from wheelhouse.index.model import FileName, Sha256
-from wheelhouse.index.repository import NewFile, Repository
+from wheelhouse.index.stores.folder import FolderStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -13,9 +13,9 @@ from packaging.utils import NormalizedName
 
 from small_wheels import SmallWheel
 from wheelhouse.finding import Finding, Severity
-from wheelhouse.index.folder import FolderStore
+from wheelhouse.index.changes.repository import NewFile, Repository
 from wheelhouse.index.model import FileName, Sha256
-from wheelhouse.index.repository import NewFile, Repository
+from wheelhouse.index.stores.folder import FolderStore
 from wheelhouse.record import Cause, Grafted, Record
 
 if TYPE_CHECKING:

@@ -42,6 +42,23 @@ FLOORS = (
     ("toml", "toml_problems", "finding", "process", "address"),
     ("errors", "__init__"),
 )
+#: The same inside the index, which is a house of its own.
+INDEX_FLOORS = (
+    ("prefetch",),
+    ("serving",),
+    ("web",),
+    ("routes",),
+    ("telling",),
+    ("upstream",),
+    ("problems", "client_config"),
+    ("outages",),
+    ("settings",),
+    ("changes",),
+    ("stores",),
+    ("pages",),
+    ("access",),
+    ("model", "environment", "client", "__init__"),
+)
 LEVEL = {name: len(FLOORS) - number for number, floor in enumerate(FLOORS) for name in floor}
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if "bundled" not in path.parts)
 MOST_LINES = 400
@@ -52,15 +69,20 @@ def room(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
-def imported(path: Path) -> set[str]:
-    """Return the rooms that a file imports at run time, inside functions too."""
-    tree = ast.parse(path.read_text("utf-8"))
-    typing_only = {
+def typing_alone(tree: ast.Module) -> set[int]:
+    """Return the nodes, by identity, that only a type checker sees."""
+    return {
         id(inner)
         for node in ast.walk(tree)
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         for inner in ast.walk(node)
     }
+
+
+def imported(path: Path) -> set[str]:
+    """Return the rooms that a file imports at run time, inside functions too."""
+    tree = ast.parse(path.read_text("utf-8"))
+    typing_only = typing_alone(tree)
     names = set()
     for node in ast.walk(tree):
         if id(node) in typing_only:
@@ -71,6 +93,18 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.Import):
             names |= {a.name.split(".")[1] for a in node.names if a.name.startswith("wheelhouse.")}
     return names & LEVEL.keys()
+
+
+def imported_inside(path: Path) -> set[str]:
+    """Return the rooms of the index that a file of the index imports at run time."""
+    tree = ast.parse(path.read_text("utf-8"))
+    typing_only = typing_alone(tree)
+    return {
+        node.module.split(".")[2]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and id(node) not in typing_only
+        if node.module and node.module.startswith("wheelhouse.index.")
+    }
 
 
 def test_floors__every_room__has_one() -> None:
@@ -101,6 +135,26 @@ def test_index__and_the_build__meet_over_http_alone() -> None:
     assert index
     assert set().union(*map(imported, index)) <= ground
     assert not [path for path in MODULES if room(path) not in {"index", "cli"} and "index" in imported(path)]
+
+
+INDEX_LEVEL = {name: len(INDEX_FLOORS) - number for number, floor in enumerate(INDEX_FLOORS) for name in floor}
+INDEX_MODULES = [path for path in MODULES if room(path) == "index"]
+
+
+def index_room(path: Path) -> str:
+    """Return the module or package directly below `wheelhouse.index` that a file belongs to."""
+    return path.relative_to(SOURCE / "index").parts[0].removesuffix(".py")
+
+
+def test_index_floors__every_room__has_one() -> None:
+    assert {index_room(path) for path in INDEX_MODULES} == set(INDEX_LEVEL)
+
+
+@pytest.mark.parametrize("path", INDEX_MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_index_module__imports__run_downward(path: Path) -> None:
+    own = index_room(path)
+    upward = {name for name in imported_inside(path) if INDEX_LEVEL[name] > INDEX_LEVEL[own]}
+    assert not upward, f"{own} imports {upward}, which stand above it"
 
 
 def test_processes__are_started_in_one_place() -> None:

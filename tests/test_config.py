@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
 from wheelhouse.config import Config, bundled, find_registry, find_workspace, index_url, load_config
 from wheelhouse.errors import InvalidFileError, UsageError
@@ -88,4 +91,11 @@ def test_index_url__configuration_before_uv_before_pip() -> None:
     assert index_url(configured, both) == "https://own.test/simple"
     assert index_url(Config(), both) == "https://uv.test/simple"
     assert index_url(Config(), {"PIP_INDEX_URL": both["PIP_INDEX_URL"]}) == "https://pip.test/simple"
-    assert index_url(Config(), {}).startswith("https://")
+    assert index_url(Config(), {}) == PYPI_SIMPLE_ENDPOINT
+
+
+def test_index_url__default__is_had_without_importing_what_has_it() -> None:
+    code = (
+        "import sys; from wheelhouse.config import *; index_url(Config(), {}); sys.exit('pypi_simple' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

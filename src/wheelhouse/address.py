@@ -1,8 +1,10 @@
-"""Addresses as wheelhouse.toml has them in, the same out; ValueError says what is wrong with one."""
+"""Addresses as wheelhouse.toml has them in, the same out; ValueError says what is wrong with one. And PyPI's own."""
 
 from __future__ import annotations
 
 import ipaddress
+from functools import cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 
@@ -41,3 +43,23 @@ def check_mongodb(text: str) -> str:
     if ":" in place.netloc.rpartition("@")[0]:
         raise ValueError("a password does not belong here: WHEELHOUSE_AUDIT_PASSWORD takes it")
     return text
+
+
+@cache
+def pypi() -> str:
+    """Return the root of PyPI's Simple API, as pypi-simple has it.
+
+    Read from its source: importing it takes most of a second.
+    """
+    import ast  # noqa: PLC0415 - start-up time
+    from importlib.util import find_spec  # noqa: PLC0415 - likewise
+
+    spec = find_spec("pypi_simple")
+    if spec is not None and spec.origin is not None:
+        for statement in ast.parse(Path(spec.origin).read_bytes()).body:
+            match statement:
+                case ast.AnnAssign(target=ast.Name("PYPI_SIMPLE_ENDPOINT"), value=ast.Constant(str(address))):
+                    return address
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT  # noqa: PLC0415 - where it is written down otherwise
+
+    return str(PYPI_SIMPLE_ENDPOINT)

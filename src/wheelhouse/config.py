@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pydantic
 
-from wheelhouse.address import check_issuer, check_mongodb, check_networks, check_public_url
+from wheelhouse.address import check_issuer, check_mongodb, check_networks, check_public_url, pypi
 from wheelhouse.errors import UsageError
 from wheelhouse.recipe_fields import FolderText
 from wheelhouse.selector import selector_problems
@@ -150,6 +150,8 @@ class ServeSettings(Strict):
     """Where files are kept: a folder, relative to this file, or `s3://bucket/prefix`. Default: `index` in the state."""
     max_upload: Annotated[int, pydantic.Field(strict=True, ge=1)] = 4096
     """Mebibytes that one uploaded file may have."""
+    min_upload_rate: Count = 1000
+    """Bytes a second that an upload has to bring, after a minute that each is given; 0: any."""
     spool_megabytes: Count = 10_000
     """How much may wait on this machine's disk for a store that is down."""
     audit_mongodb: Annotated[str, pydantic.AfterValidator(check_mongodb)] = ""
@@ -165,6 +167,8 @@ class ServeSettings(Strict):
     any others; `accept` takes the file and leaves them aside; `refuse` takes no file that has some."""
     stage_days: Annotated[int, pydantic.Field(strict=True, ge=1, le=9999)] = 7
     """What is staged for longer and not published is dropped by `wheelhouse index gc`."""
+    gc_hours: Count = 24
+    """How often one of all servers of the store does what `wheelhouse index gc` does; 0: none does."""
     tokens: str = ""
     """File of tokens, relative to this file; default: `tokens.json` in the state. Servers of one store share it."""
     trusted_publishers: tuple[TrustedPublisher, ...] = ()
@@ -395,6 +399,4 @@ def index_url(config: Config, environment: Mapping[str, str]) -> str:
     """Return the Simple API root that sources and build requirements come from."""
     if (url := configured_index(config, environment)) is not None:
         return url
-    from pypi_simple import PYPI_SIMPLE_ENDPOINT  # noqa: PLC0415 - takes long to import
-
-    return str(PYPI_SIMPLE_ENDPOINT)
+    return pypi()

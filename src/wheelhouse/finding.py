@@ -22,7 +22,7 @@ class Severity(enum.StrEnum):
 class Finding(pydantic.BaseModel):
     """One thing a check has to say."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     code: str
     """Stable and documented, e.g. `WH203`; never used for something else later."""

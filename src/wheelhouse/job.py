@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -177,26 +178,24 @@ def make_jobs(recipe: Recipe, version: Version, targets: Iterable[BuildIdentifie
     """
     overrides = [override for override in recipe.override if _covers(override.when_version, version)]
     source: SourceSpec | None = None
-    templates: dict[tuple[bool, ...], tuple[Job, Mapping[str, Any]] | None] = {}
+    templates: dict[tuple[bool, ...], tuple[partial[Job], Mapping[str, Any]] | None] = {}
     jobs: list[Job] = []
     for target in targets:
         applies = tuple(matches(override.select, str(target)) for override in overrides)
         if applies not in templates:
             source = source or _source(recipe, version)
             chosen = list(compress(overrides, applies))
-            templates[applies] = (
-                None if any(o.skip for o in chosen) else _resolve(recipe, source, chosen, target, config)
-            )
+            templates[applies] = None if any(o.skip for o in chosen) else _resolve(recipe, source, chosen, config)
         if template := templates[applies]:
-            job, options = template
-            jobs.append(replace(job, target=target, image=_image(options, target, config)))
+            make, options = template
+            jobs.append(make(target=target, image=_image(options, target, config)))
     return tuple(jobs)
 
 
 def _resolve(
-    recipe: Recipe, source: SourceSpec, overrides: list[OverrideTable], target: BuildIdentifier, config: Config
-) -> tuple[Job, Mapping[str, Any]]:
-    """Return a job without image, and cibuildwheel's options with those that name images."""
+    recipe: Recipe, source: SourceSpec, overrides: list[OverrideTable], config: Config
+) -> tuple[partial[Job], Mapping[str, Any]]:
+    """Return a job that lacks its target and image, and cibuildwheel's options with those that name images."""
     build = _merge_build(recipe.build, [o.build for o in overrides])
     repair: RepairTable = _merge(recipe.repair, [o.repair for o in overrides])
     test: TestTable = _merge(recipe.test, [o.test for o in overrides])
@@ -205,11 +204,11 @@ def _resolve(
     for override in overrides:
         options |= override.cibuildwheel or {}
     strip = config.repair.strip if repair.strip is None else repair.strip
-    job = Job(
+    job = partial(
+        Job,
         project=recipe.project,
         version=source.version,
         build_number=recipe.versions[source.version].build_number,
-        target=target,
         source=source,
         system_packages=_merge(recipe.system_packages, [o.system_packages for o in overrides]),
         requires=build.requires,

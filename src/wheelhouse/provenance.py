@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from wheelhouse.record import Origin, Pinned, Record
 
-FILE_NAME = "provenance.json"
 PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "pkg:pypi/wheelhouse#build/v1"
 _SHA256 = "sha256"
@@ -30,7 +29,12 @@ class _Part(pydantic.BaseModel):
     """A part of a statement. Keys that are not known here are let pass: the standards grow."""
 
     model_config = pydantic.ConfigDict(
-        frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        defer_build=True,  # only the whole validates by itself
     )
 
 

@@ -21,10 +21,12 @@ from wheelhouse.finding import Finding
 SCHEMA = 1
 FILE_NAME = "record.json"
 LOG_NAME = "log.txt"
+PROVENANCE_NAME = "provenance.json"
 
 
 class _Table(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    # Most are parts of a record and never validate by themselves.
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Grafted(_Table):

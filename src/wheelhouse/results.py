@@ -14,8 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wheelhouse.provenance import FILE_NAME as PROVENANCE_NAME
-from wheelhouse.record import FILE_NAME, LOG_NAME, Record, read_record, write_atomically
+from wheelhouse.record import FILE_NAME, LOG_NAME, PROVENANCE_NAME, Record, read_record, write_atomically
 from wheelhouse.wheel import sha256_of
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from arrivals import WHEEL, an_arrival, sha256
 from index_server import index_server, wheelhouse
 from small_wheels import SmallWheel
 from wheelhouse.cli import run
-from wheelhouse.index.folder import FolderStore
-from wheelhouse.index.repository import Repository
+from wheelhouse.index.changes.repository import Repository
+from wheelhouse.index.stores.folder import FolderStore
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,8 +15,8 @@ from fleet import EGGS, SDIST, SPAM_AARCH64, SPAM_MUSL, world
 from index_server import index_server
 from small_wheels import SmallWheel
 from wheelhouse.cli import run
-from wheelhouse.index.folder import FolderStore
-from wheelhouse.index.repository import Repository
+from wheelhouse.index.changes.repository import Repository
+from wheelhouse.index.stores.folder import FolderStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from buckets import bucket_environment, bucket_server
-from wheelhouse.index.bucket import BucketStore
-from wheelhouse.index.folder import FolderStore
+from wheelhouse.index.stores.bucket import BucketStore
+from wheelhouse.index.stores.folder import FolderStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from wheelhouse.index.store import Store
+    from wheelhouse.index.stores.store import Store
 
 
 @pytest.fixture(params=["folder", "bucket"])

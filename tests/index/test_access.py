@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asgi import Client
-from wheelhouse.index.app import make_app
-from wheelhouse.index.auth import AccessRules
-from wheelhouse.index.scopes import Scope
+from wheelhouse.index.access.auth import AccessRules
+from wheelhouse.index.access.scopes import Scope
+from wheelhouse.index.access.tokens import TokenFile
+from wheelhouse.index.serving.app import make_app
 from wheelhouse.index.settings import Settings
-from wheelhouse.index.tokens import TokenFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.routing import BaseRoute
 
-    from wheelhouse.index.app import IndexApp
+    from wheelhouse.index.serving.app import IndexApp
 
 #: What anybody may ask, whoever they are: nothing of a project is in these answers.
 PUBLIC = {"/health", "/ready", "/static/{name}", "/_/oidc/audience", "/_/oidc/mint-token"}

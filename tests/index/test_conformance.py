@@ -25,8 +25,8 @@ from pypi_simple import PyPISimple
 from index_server import IndexServer, index_server
 from small_wheels import SmallWheel
 from uploaders import JSON, packed, upload_of
-from wheelhouse.index.folder import FolderStore
-from wheelhouse.index.repository import Repository
+from wheelhouse.index.changes.repository import Repository
+from wheelhouse.index.stores.folder import FolderStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

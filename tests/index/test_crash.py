@@ -14,8 +14,8 @@ from typing import IO
 from packaging.utils import canonicalize_name
 
 from disks import assert_was_cut, cut_power, make_disk, mounted
-from wheelhouse.index.folder import FolderStore
-from wheelhouse.index.verify import verify
+from wheelhouse.index.changes.verify import verify
+from wheelhouse.index.stores.folder import FolderStore
 
 ROUNDS = 4
 WRITERS = 2

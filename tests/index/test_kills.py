@@ -20,9 +20,9 @@ import pytest
 from buckets import bucket_environment, bucket_server
 from index_server import index_server, serve_command
 from uploaders import Uploaders, not_there
-from wheelhouse.index.bucket import BucketStore
-from wheelhouse.index.folder import FolderStore
-from wheelhouse.index.verify import verify
+from wheelhouse.index.changes.verify import verify
+from wheelhouse.index.stores.bucket import BucketStore
+from wheelhouse.index.stores.folder import FolderStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

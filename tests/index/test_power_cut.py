@@ -13,8 +13,8 @@ from buckets import bucket_environment, bucket_server
 from disks import assert_was_cut, cut_power, make_disk, mounted
 from index_server import index_server
 from uploaders import Uploaders, not_there
-from wheelhouse.index.folder import FolderStore
-from wheelhouse.index.verify import verify
+from wheelhouse.index.changes.verify import verify
+from wheelhouse.index.stores.folder import FolderStore
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,9 +12,9 @@ from arrivals import an_arrival
 from fake_upstream import FakeFile, fake_upstream
 from fleet import EGGS, SDIST, SPAM_AARCH64, SPAM_X86_64, world
 from mirrors import mirroring
-from wheelhouse.index.folder import FolderStore
+from wheelhouse.index.changes.repository import Repository
 from wheelhouse.index.prefetch import Outcome, Sought, fetch_ahead
-from wheelhouse.index.repository import Repository
+from wheelhouse.index.stores.folder import FolderStore
 from wheelhouse.index.upstream.rules import MirrorRules
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -24,13 +25,14 @@ from buckets import bucket_environment, bucket_server
 from index_server import index_server
 from small_wheels import SmallWheel
 from uploaders import JSON, ask, packed, upload_of
-from wheelhouse.index.app import make_app
-from wheelhouse.index.auth import AccessRules
-from wheelhouse.index.folder import FolderStore
+from wheelhouse.index.access.auth import AccessRules
+from wheelhouse.index.changes.verify import verify
 from wheelhouse.index.model import File, Manifest
+from wheelhouse.index.routes.requests import Patience
+from wheelhouse.index.routes.uploading import Uploading
+from wheelhouse.index.serving.app import make_app
 from wheelhouse.index.settings import BufferSettings, Settings
-from wheelhouse.index.uploading import Uploading
-from wheelhouse.index.verify import verify
+from wheelhouse.index.stores.folder import FolderStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,16 +197,24 @@ def test_clients__that_stand_still__keep_nobody_waiting(tmp_path: Path) -> None:
         eventually_empty(tmp_path / ".wheelhouse" / "index" / "scratch")
 
 
-def test_upload__that_stands_still__is_given_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("silence", "step", "told"),
+    [
+        (0.05, 1000, "nothing more of the request came for 0.05 seconds"),
+        (0.2, 20, "the request came too slowly: fewer than 10,000 bytes a second"),
+    ],
+)
+def test_upload__that_stands_still_or_nearly__is_given_up(tmp_path: Path, silence: float, step: int, told: str) -> None:
     made = wheel(1)
     body, headers = upload_of(made, packed(made))
     sent: list[Any] = []
 
-    async def ask_and_stand_still() -> None:
-        pieces = [{"type": "http.request", "body": body[:1000], "more_body": True}]
-
+    async def ask_and_stand_still(pieces: list[bytes], pause: float) -> None:
         async def receive() -> Any:
-            return pieces.pop() if pieces else await asyncio.Event().wait()
+            if not pieces:
+                return await asyncio.Event().wait()
+            await asyncio.sleep(pause)
+            return {"type": "http.request", "body": pieces.pop(0), "more_body": True}
 
         async def send(message: Any) -> None:
             sent.append(message)
@@ -221,11 +231,11 @@ def test_upload__that_stands_still__is_given_up(tmp_path: Path) -> None:
             await app(scope, receive, send)
 
     with serving(tmp_path / "store", tmp_path / "spool", tmp_path) as client:
-        site = client.app.site
-        route = Route("/", Uploading(site=site, uploads=site.uploads, silence=0.05).upload, methods=["POST"])
+        site = replace(client.app.site, patience=Patience(silence=silence, rate=10_000))
+        route = Route("/", Uploading(site=site, uploads=site.uploads).upload, methods=["POST"])
         app = Starlette(routes=[route])
-        asyncio.run(ask_and_stand_still())
-        assert (sent[0]["status"], sent[1]["body"]) == (408, b"nothing more of the request came for 0.05 seconds\n")
+        asyncio.run(ask_and_stand_still([body[start : start + step] for start in range(0, 1000, step)], pause=0.01))
+        assert (sent[0]["status"], sent[1]["body"].decode()) == (408, f"{told}\n")
         assert list((tmp_path / "store" / "scratch").iterdir()) == []
 
 

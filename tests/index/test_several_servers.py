@@ -18,8 +18,8 @@ from buckets import bucket_environment, bucket_server
 from index_server import index_server, wheelhouse
 from small_wheels import SmallWheel
 from uploaders import JSON, Uploaders, ask, not_there, packed, upload_of
-from wheelhouse.index.bucket import BucketStore
-from wheelhouse.index.verify import verify
+from wheelhouse.index.changes.verify import verify
+from wheelhouse.index.stores.bucket import BucketStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

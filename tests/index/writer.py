@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from arrivals import an_arrival
-from wheelhouse.index.folder import FolderStore
-from wheelhouse.index.repository import Repository
+from wheelhouse.index.changes.repository import Repository
+from wheelhouse.index.stores.folder import FolderStore
 
 
 def main(store: Path, sources: Path, word: str) -> None:

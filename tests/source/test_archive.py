@@ -6,6 +6,8 @@ import io
 import lzma
 import shutil
 import stat
+import subprocess
+import sys
 import tarfile
 import zipfile
 from typing import TYPE_CHECKING
@@ -175,3 +177,26 @@ def test_settle__modes_and_times_are_the_same_everywhere(tmp_path: Path) -> None
     settle(tmp_path, epoch=10**9)
     assert [(tmp_path / name).stat().st_mode & 0o777 for name in "abc"] == [0o644, 0o755, 0o644]
     assert {path.lstat().st_mtime for path in [tmp_path, *tmp_path.iterdir()]} == {10**9}
+
+
+def test_unpack__python_without_filters__refuses_the_same(tmp_path: Path) -> None:
+    """Python before 3.11.4, as Debian 12 has it, is imitated by taking the filters out of its standard library."""
+    (tmp_path / "good.tar").write_bytes(a_tar((member("a-1.0/setup.py"), b"")))
+    (tmp_path / "bad.tar").write_bytes(a_tar((member("a-1.0/out", kind=tarfile.SYMTYPE, link="../../out"), b"")))
+    program = f"""if True:
+        import tarfile
+        for name in ("data_filter", "FilterError"):
+            delattr(tarfile, name)
+        from pathlib import Path
+        from wheelhouse.errors import SourceError
+        from wheelhouse.source.archive import unpack
+        print(unpack(Path({str(tmp_path / "good.tar")!r}), Path({str(tmp_path / "good")!r})).top.name)
+        try:
+            unpack(Path({str(tmp_path / "bad.tar")!r}), Path({str(tmp_path / "bad")!r}))
+        except SourceError as error:
+            print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    top, refusal = done.stdout.splitlines()
+    assert top == "a-1.0"
+    assert "leads out" in refusal

@@ -8,7 +8,6 @@ So no compiler flags are needed for equal bytes, and none are set: `CFLAGS` woul
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import os
 import sys
 import threading
@@ -31,6 +30,7 @@ from wheelhouse.builders.derived import DerivedImages
 from wheelhouse.builders.engine import OWNER_LABEL, Engine, engine_environment, find_engine, owner
 from wheelhouse.builders.image import Images, default_reference, option_name, python_folder
 from wheelhouse.builders.installed import Installation
+from wheelhouse.builders.versions import tool_version
 from wheelhouse.errors import BuildError, MachineError
 from wheelhouse.process import WORK_VARIABLE, Failure
 from wheelhouse.wheel import BuiltWheel
@@ -107,7 +107,7 @@ class CibuildwheelBuilder:
 
     def inputs(self, job: Job) -> Mapping[str, str]:
         """Return cibuildwheel's version and the image's digest."""
-        inputs = {"tool.cibuildwheel": importlib.metadata.version("cibuildwheel"), "tool.builder": _FORMAT}
+        inputs = {"tool.cibuildwheel": tool_version("cibuildwheel"), "tool.builder": _FORMAT}
         if not job.target.is_linux:
             if (problem := _not_native(job.target)) is not None:
                 raise MachineError(problem.reason, hint=problem.hint)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from wheelhouse.builders import Unavailable
 from wheelhouse.builders.interpreters import Interpreters
 from wheelhouse.builders.sandbox import Network
 from wheelhouse.builders.toolchain import Attempt, Compilers, is_native
+from wheelhouse.builders.versions import tool_version
 from wheelhouse.errors import BuildError, BuildTimeoutError, MachineError
 from wheelhouse.target import native_arch, native_family, replace_platform
 from wheelhouse.wheel import BuiltWheel
@@ -80,7 +80,7 @@ class HostBuilder:
         """
         python = self._required_python(job.target)
         attempts = self._compilers.attempts(job, python)
-        inputs = {f"tool.{tool}": version(tool) for tool in _TOOLS}
+        inputs = {f"tool.{tool}": tool_version(tool) for tool in _TOOLS}
         inputs["python.version"] = python.build
         inputs["toolchain.order"] = ",".join(attempt.name for attempt in attempts)
         for attempt in attempts:

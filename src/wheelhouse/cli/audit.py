@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from wheelhouse.cli.session import Session
-    from wheelhouse.index.audit import AuditEvent
+    from wheelhouse.index.access.audit import AuditEvent
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
@@ -33,7 +33,7 @@ Examples:
 @pass_session
 def audit(session: Session, /, *, project: str | None, since: str | None, as_json: bool) -> None:
     """Show what was done on the index of this workspace, the oldest first: uploads, yanks, tokens, denied tries."""
-    from wheelhouse.index.audit import AuditLog  # noqa: PLC0415 - start-up time
+    from wheelhouse.index.access.audit import AuditLog  # noqa: PLC0415 - start-up time
     from wheelhouse.index.model import parse_project  # noqa: PLC0415 - likewise
     from wheelhouse.index.settings import audit_folder  # noqa: PLC0415 - likewise
 
@@ -52,7 +52,7 @@ def note(
     reason: str | None = None,
 ) -> None:
     """Write down that whoever may write in the workspace has done something."""
-    from wheelhouse.index.audit import AuditAction, AuditEvent, AuditLog, AuditOutcome  # noqa: PLC0415 - start-up time
+    from wheelhouse.index.access.audit import AuditAction, AuditEvent, AuditLog, AuditOutcome  # noqa: PLC0415 - start-up time
     from wheelhouse.index.settings import audit_folder  # noqa: PLC0415 - likewise
 
     event = AuditEvent(

@@ -11,7 +11,6 @@ import click
 from wheelhouse.cli.files import wheel_files
 from wheelhouse.cli.session import pass_session
 from wheelhouse.errors import CheckError, InvalidWheelError, UsageError
-from wheelhouse.finding import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,12 +18,13 @@ if TYPE_CHECKING:
     from wheelhouse.check import Examination
     from wheelhouse.cli.session import Session
     from wheelhouse.cli.trying import Trials
-    from wheelhouse.finding import Finding
+    from wheelhouse.finding import Finding, Severity
     from wheelhouse.job import Job
     from wheelhouse.trial import TrialResult
     from wheelhouse.wheel import WheelName
 
-_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+#: By severity.
+_STYLES = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,12 +163,14 @@ def _show(result: _Checked) -> None:
         label = click.style(f"{finding.code} {finding.severity}", fg=_STYLES[finding.severity])
         place = f"{finding.where}: " if finding.where else ""
         click.echo(f"{name}: {label}: {place}{finding.message}")
-        if finding.hint and finding.severity is not Severity.NOTE:
+        if finding.hint and finding.severity != "note":
             click.echo(f"  {click.style('hint:', fg='cyan')} {finding.hint}")
 
 
 def _conclude(session: Session, checked: Sequence[_Checked], *, strict: bool) -> None:
     """Say what it came to. Raises CheckError, or InvalidWheelError where nothing else was wrong."""
+    from wheelhouse.finding import Severity  # noqa: PLC0415 - start-up time
+
     session.talk.print(", ".join(_totals(checked)))
     wrong = [
         result
@@ -189,6 +191,8 @@ def _conclude(session: Session, checked: Sequence[_Checked], *, strict: bool) ->
 
 
 def _totals(checked: Sequence[_Checked]) -> Iterator[str]:
+    from wheelhouse.finding import Severity  # noqa: PLC0415 - start-up time
+
     yield f"{len(checked)} wheel{'s' if len(checked) != 1 else ''}"
     for severity in Severity:
         count = sum(result.count(severity) for result in checked)

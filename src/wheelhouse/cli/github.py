@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,8 @@ def outputs_file() -> Path:
 
 def write_outputs(file: Path, outputs: Mapping[str, str]) -> None:
     """Append outputs, whatever stands in them."""
+    import secrets  # noqa: PLC0415 - start-up time
+
     end = secrets.token_hex(16)  # nothing that stands in a value can end it
     with file.open("a", encoding="utf-8") as stream:
         stream.writelines(f"{name}<<{end}\n{value}\n{end}\n" for name, value in outputs.items())

@@ -68,7 +68,7 @@ def list_(session: Session, /, *, project: str | None, as_json: bool) -> None:
 @pass_session
 def verify(session: Session, /, *, as_json: bool) -> None:
     """Read every byte of the store and hold it against the manifests."""
-    from wheelhouse.index.verify import verify as verify_store  # noqa: PLC0415 - start-up time
+    from wheelhouse.index.changes.verify import verify as verify_store  # noqa: PLC0415 - start-up time
 
     accounts = []
     for account in verify_store(open_repository(session).store):
@@ -111,17 +111,23 @@ def verify(session: Session, /, *, as_json: bool) -> None:
     show_default=True,
     help="Leave alone what was put later than so many hours ago: it may belong to an upload on its way.",
 )
+@click.option(
+    "--stage-days",
+    metavar="DAYS",
+    type=click.IntRange(1),
+    help="Drop what is staged for longer. [default: `stage-days` under `[serve]`]",
+)
 @_as_json
 @pass_session
-def gc(session: Session, /, *, dry_run: bool, hours: int, as_json: bool) -> None:
+def gc(session: Session, /, *, dry_run: bool, hours: int, stage_days: int | None, as_json: bool) -> None:
     """Remove bytes that no project names any more, stages whose time is over, and what crashes left behind."""
-    from wheelhouse.index.verify import collect_garbage  # noqa: PLC0415 - start-up time
+    from wheelhouse.index.changes.verify import collect_garbage  # noqa: PLC0415 - start-up time
 
     garbage = collect_garbage(
         open_repository(session).store,
         now=datetime.now(tz=UTC),
         grace=timedelta(hours=hours),
-        stage_life=timedelta(days=session.workspace.config.serve.stage_days),
+        stage_life=timedelta(days=stage_days or session.workspace.config.serve.stage_days),
         dry_run=dry_run,
     )
     if as_json:
@@ -141,8 +147,8 @@ def gc(session: Session, /, *, dry_run: bool, hours: int, as_json: bool) -> None
 @pass_session
 def export(session: Session, /, *, folder: Path, public: str | None) -> None:
     """Write the index as static files: `simple/` and `files/`, for nginx or a bucket. Again: only what has changed."""
-    from wheelhouse.index.export import export as export_store  # noqa: PLC0415 - start-up time
-    from wheelhouse.index.render import Links  # noqa: PLC0415 - likewise
+    from wheelhouse.index.pages.export import export as export_store  # noqa: PLC0415 - start-up time
+    from wheelhouse.index.pages.render import Links  # noqa: PLC0415 - likewise
 
     done = export_store(open_repository(session).store, folder.absolute(), links=Links(public=public))
     session.talk.print(

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from wheelhouse.cli.session import Session
+    from wheelhouse.index.changes.repository import Repository
     from wheelhouse.index.model import File
-    from wheelhouse.index.repository import Repository
 
 _STATUSES = ("active", "archived", "deprecated", "quarantined")
 _POLICIES = ("private", "overlay", "mirror")

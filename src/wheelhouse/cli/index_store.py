@@ -11,7 +11,7 @@ from wheelhouse.errors import UsageError
 
 if TYPE_CHECKING:
     from wheelhouse.cli.session import Session
-    from wheelhouse.index.repository import Repository
+    from wheelhouse.index.changes.repository import Repository
 
 #: Where the group puts what `--store` said.
 PLACE = "wheelhouse.index.place"
@@ -19,9 +19,9 @@ PLACE = "wheelhouse.index.place"
 
 def open_repository(session: Session) -> Repository:
     """Open the store that `--store` or the settings name. Raises UsageError where there is none."""
-    from wheelhouse.index.repository import Repository  # noqa: PLC0415 - start-up time
+    from wheelhouse.index.changes.repository import Repository  # noqa: PLC0415 - start-up time
     from wheelhouse.index.settings import Settings  # noqa: PLC0415 - likewise
-    from wheelhouse.index.store import open_store  # noqa: PLC0415 - likewise
+    from wheelhouse.index.stores.opening import open_store  # noqa: PLC0415 - likewise
 
     chosen = session.workspace.config.serve
     place = click.get_current_context().meta[PLACE]

@@ -94,6 +94,7 @@ def _much_that_stays() -> Iterator[None]:
         yield
     finally:
         if was:
+            gc.freeze()  # what is there now is not looked at again
             gc.enable()
 
 
@@ -123,14 +124,12 @@ def _plan(session: Session, selected: Selected | None) -> tuple[Plan, Any]:
     """Return the plan, and the builder that was set."""
     from wheelhouse.farm.runners import MACHINES, RunnerFacts  # noqa: PLC0415 - start-up time
     from wheelhouse.plan import Plan, make_plan  # noqa: PLC0415 - likewise
-    from wheelhouse.results import Results  # noqa: PLC0415 - likewise
 
     setting = session.workspace.config.build.builder
     if selected is None:
         return Plan(()), setting
     setting = selected.builder or setting
-    facts = RunnerFacts(setting=setting, results=Results(session.workspace))
-    return make_plan(jobs_for(session, selected, MACHINES), facts), setting
+    return make_plan(jobs_for(session, selected, MACHINES), RunnerFacts(setting=setting)), setting
 
 
 def _results(session: Session) -> dict[str, str]:

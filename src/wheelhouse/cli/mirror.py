@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from dataclasses import asdict
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from wheelhouse.cli.session import Session
     from wheelhouse.index.prefetch import Outcome
     from wheelhouse.index.settings import Settings
-    from wheelhouse.index.shelf import Kept, Shelf
+    from wheelhouse.index.stores.shelf import Kept, Shelf
     from wheelhouse.index.upstream.mirror import MirrorSetup
     from wheelhouse.requirements.fleet import Choice, FleetTarget, Wish
 
@@ -82,7 +81,9 @@ def add(
     With what was fetched, `wheelhouse serve --offline` needs no network. Resolved by uv through the index itself, so
     that its rules hold here too. What one target lacks stops no other; run it again to take up what is missing.
     """
-    from wheelhouse.requirements.fleet import Asked, Locked  # noqa: PLC0415 - start-up time
+    import asyncio  # noqa: PLC0415 - start-up time
+
+    from wheelhouse.requirements.fleet import Asked, Locked  # noqa: PLC0415 - likewise
 
     wishes: list[Wish] = [Locked(file=file) for file in locks]
     if requirements or files:
@@ -106,9 +107,11 @@ async def _add(
     *,
     sdists: bool,
 ) -> tuple[list[Choice], list[Outcome]]:
-    from wheelhouse.cli.fetching import Fetching  # noqa: PLC0415 - start-up time
-    from wheelhouse.index.loopback import loopback  # noqa: PLC0415 - likewise
+    import asyncio  # noqa: PLC0415 - start-up time
+
+    from wheelhouse.cli.fetching import Fetching  # noqa: PLC0415 - likewise
     from wheelhouse.index.prefetch import Sought, fetch_ahead, reading_site  # noqa: PLC0415 - likewise
+    from wheelhouse.index.serving.loopback import loopback  # noqa: PLC0415 - likewise
     from wheelhouse.index.upstream.mirror import Mirror  # noqa: PLC0415 - likewise
     from wheelhouse.process import Processes  # noqa: PLC0415 - likewise
     from wheelhouse.requirements.fleet import choose, merged  # noqa: PLC0415 - likewise

@@ -14,7 +14,7 @@ from wheelhouse.errors import MachineError
 
 if TYPE_CHECKING:
     from wheelhouse.cli.session import Session
-    from wheelhouse.index.serving import Listening
+    from wheelhouse.index.serving.server import Listening
     from wheelhouse.index.settings import Settings
 
 _EVERYWHERE = {"0.0.0.0", "::", ""}  # noqa: S104 - what they mean is said to the user
@@ -85,13 +85,13 @@ def serve(
 ) -> None:
     """Serve a package index until Ctrl-C or SIGTERM. Uploads need a token: `wheelhouse token create`."""
     try:
-        from wheelhouse.index.app import make_app  # noqa: PLC0415 - start-up time
         from wheelhouse.index.environment import with_options, with_variables  # noqa: PLC0415 - likewise
-        from wheelhouse.index.front import Front  # noqa: PLC0415 - likewise
-        from wheelhouse.index.logs import start_log  # noqa: PLC0415 - likewise
-        from wheelhouse.index.serving import Listening, serve_until_stopped  # noqa: PLC0415 - likewise
+        from wheelhouse.index.serving.app import make_app  # noqa: PLC0415 - start-up time
+        from wheelhouse.index.serving.front import Front  # noqa: PLC0415 - likewise
+        from wheelhouse.index.serving.server import Listening, serve_until_stopped  # noqa: PLC0415 - likewise
         from wheelhouse.index.settings import Settings  # noqa: PLC0415 - likewise
-        from wheelhouse.index.store import open_store  # noqa: PLC0415 - likewise
+        from wheelhouse.index.stores.opening import open_store  # noqa: PLC0415 - likewise
+        from wheelhouse.index.telling.logs import start_log  # noqa: PLC0415 - likewise
         from wheelhouse.index.upstream.setup import mirror_setup  # noqa: PLC0415 - likewise
     except ModuleNotFoundError as error:
         raise MachineError(
@@ -128,10 +128,7 @@ def serve(
     listening = listening.on_free_port()
     start_log(chosen.log, quiet=session.quiet)
     _greet(session, listening, settings)
-    upstreams = app.site.catalog.mirror
-    serve_until_stopped(
-        Front(app, prefix=listening.prefix), listening, afterwards=upstreams.get_ready if upstreams else None
-    )
+    serve_until_stopped(Front(app, prefix=listening.prefix), listening, afterwards=app.go_on)
 
 
 def _greet(session: Session, listening: Listening, settings: Settings) -> None:

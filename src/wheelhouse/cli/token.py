@@ -15,7 +15,7 @@ from wheelhouse.errors import UsageError
 
 if TYPE_CHECKING:
     from wheelhouse.cli.session import Session
-    from wheelhouse.index.tokens import Token, TokenFile
+    from wheelhouse.index.access.tokens import Token, TokenFile
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
@@ -49,8 +49,8 @@ Examples:
 @pass_session
 def create(session: Session, /, *, name: str, scopes: tuple[str, ...], expires: str, as_json: bool) -> None:
     """Make a token and print it: it is shown this once, and kept nowhere but as a hash."""
-    from wheelhouse.index.auth import utc_now  # noqa: PLC0415 - start-up time
-    from wheelhouse.index.scopes import Scope  # noqa: PLC0415 - likewise
+    from wheelhouse.index.access.auth import utc_now  # noqa: PLC0415 - start-up time
+    from wheelhouse.index.access.scopes import Scope  # noqa: PLC0415 - likewise
 
     parsed = [Scope.parse(scope) for scope in scopes]
     tokens = _tokens(session)
@@ -71,7 +71,7 @@ def list_(session: Session, /, *, as_json: bool) -> None:
     """List the tokens; their secrets are known to nobody."""
     from rich.table import Table  # noqa: PLC0415 - start-up time
 
-    from wheelhouse.index.auth import utc_now  # noqa: PLC0415 - likewise
+    from wheelhouse.index.access.auth import utc_now  # noqa: PLC0415 - likewise
 
     tokens = _tokens(session).list()
     if as_json:
@@ -95,9 +95,9 @@ def revoke(session: Session, /, *, name: str) -> None:
 
 
 def _tokens(session: Session) -> TokenFile:
+    from wheelhouse.index.access.tokens import TokenFile  # noqa: PLC0415 - likewise
     from wheelhouse.index.environment import with_variables  # noqa: PLC0415 - start-up time
     from wheelhouse.index.settings import tokens_file  # noqa: PLC0415 - likewise
-    from wheelhouse.index.tokens import TokenFile  # noqa: PLC0415 - likewise
 
     serve = with_variables(session.workspace.config.serve, os.environ)
     return TokenFile(tokens_file(session.workspace, serve))

@@ -11,7 +11,6 @@ import click
 from wheelhouse.cli.files import wheel_files
 from wheelhouse.cli.session import pass_session
 from wheelhouse.errors import InvalidWheelError, VerifyError
-from wheelhouse.finding import Severity, errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
     from wheelhouse.provenance import Statement
     from wheelhouse.verify import Claims, Identity
 
-_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+#: By severity.
+_STYLES = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,8 @@ class _Verified:
 
     def to_json(self) -> dict[str, Any]:
         """Return what `--json` prints of it."""
+        from wheelhouse.finding import errors  # noqa: PLC0415 - start-up time
+
         return {
             "wheel": str(self.path),
             "sha256": self.sha256,
@@ -89,7 +91,8 @@ def verify(
 
 
 def _verify(session: Session, path: Path, *, index: str | None, expected: Identity | None, rebuild: bool) -> _Verified:
-    from wheelhouse.verify import claims_beside, on_index, verify_wheel  # noqa: PLC0415 - start-up time
+    from wheelhouse.finding import errors  # noqa: PLC0415 - start-up time
+    from wheelhouse.verify import claims_beside, on_index, verify_wheel  # noqa: PLC0415 - likewise
     from wheelhouse.wheel import WheelName, sha256_of  # noqa: PLC0415 - likewise
 
     name = WheelName.parse(path.name)
@@ -127,6 +130,8 @@ def _show(result: _Verified) -> None:
 
 def _conclude(session: Session, verified: Sequence[_Verified], *, strict: bool) -> None:
     """Say what it came to. Raises VerifyError."""
+    from wheelhouse.finding import Severity  # noqa: PLC0415 - start-up time
+
     counts = {
         severity: sum(finding.severity is severity for one in verified for finding in one.findings)
         for severity in Severity

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from wheelhouse.errors import UsageError
-from wheelhouse.index.auth import TOKEN_USER
+from wheelhouse.index.access.auth import TOKEN_USER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

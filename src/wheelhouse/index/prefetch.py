@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from wheelhouse.errors import WheelhouseError
-from wheelhouse.index.app import IndexApp
-from wheelhouse.index.audit import AuditLog
-from wheelhouse.index.auth import AccessRules, Gate
-from wheelhouse.index.catalog import Catalog
+from wheelhouse.index.access.audit import AuditLog
+from wheelhouse.index.access.auth import AccessRules, Gate
+from wheelhouse.index.access.tokens import TokenFile
+from wheelhouse.index.changes.repository import Repository
+from wheelhouse.index.changes.upload import Uploads
 from wheelhouse.index.model import FileName
+from wheelhouse.index.pages.catalog import Catalog
 from wheelhouse.index.problems import DeniedError
-from wheelhouse.index.repository import Repository
-from wheelhouse.index.site import Site
-from wheelhouse.index.store import open_store
-from wheelhouse.index.tokens import TokenFile
-from wheelhouse.index.upload import Uploads
+from wheelhouse.index.routes.site import Site
+from wheelhouse.index.serving.app import IndexApp
+from wheelhouse.index.stores.opening import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-    from wheelhouse.index.catalog import Entry
+    from wheelhouse.index.pages.catalog import Entry
     from wheelhouse.index.settings import Settings
     from wheelhouse.index.upstream.mirror import Mirror
     from wheelhouse.index.upstream.page import Origin

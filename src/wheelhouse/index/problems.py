@@ -17,12 +17,12 @@ from wheelhouse.errors import (
     UpstreamUnavailableError,
     WheelhouseError,
 )
-from wheelhouse.index.audit import AuditOutcome
+from wheelhouse.index.access.audit import AuditOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from wheelhouse.index.auth import Denied
+    from wheelhouse.index.access.auth import Denied
 
 #: Seconds until a store that is down is worth another try.
 RETRY_AFTER = 5

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from wheelhouse.errors import UsageError
-from wheelhouse.index.auth import AccessRules
-from wheelhouse.index.wheelfile import Bounds
+from wheelhouse.index.access.auth import AccessRules
+from wheelhouse.index.changes.wheelfile import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from wheelhouse.config import ServeSettings, TrustedPublisher, Workspace
-    from wheelhouse.index.logs import AccessLog
+    from wheelhouse.index.telling.logs import AccessLog
     from wheelhouse.index.upstream.mirror import MirrorSetup
 
 MEBIBYTE = 2**20
@@ -82,6 +82,12 @@ class Settings:
     access: AccessRules
     max_upload: int
     """Bytes."""
+    gc_hours: int = 0
+    """Between two runs of `index gc` by the server itself; 0: it does not."""
+    stage_days: int = 7
+    """For how long a stage is kept then."""
+    min_upload_rate: int = 1000
+    """Bytes a second; 0: any."""
     public: str | None = None
     """The address that the index is known by, with a slash at its end; None: nobody has said it."""
     trusted_proxies: tuple[str, ...] = ()
@@ -118,6 +124,9 @@ class Settings:
                 anonymous_local_metrics=serve.metrics != "nobody",
             ),
             max_upload=serve.max_upload * MEBIBYTE,
+            gc_hours=serve.gc_hours,
+            stage_days=serve.stage_days,
+            min_upload_rate=serve.min_upload_rate,
             buffer=BufferSettings(
                 spool=workspace.index_spool,
                 spool_bytes=serve.spool_megabytes * MEGABYTE,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from wheelhouse.download import download
 from wheelhouse.errors import RequirementsError
 from wheelhouse.requirements.lock import Requirements
 
@@ -24,6 +22,8 @@ def gather(lock: Lock, *, cache: Path, folder: Path) -> Requirements:
 
     Raises RequirementsError where one cannot be had, or is not the wheel that was resolved.
     """
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - start-up time
+
     folder.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for _ in pool.map(lambda pin: _put(pin, cache, folder), lock.pins):
@@ -32,6 +32,8 @@ def gather(lock: Lock, *, cache: Path, folder: Path) -> Requirements:
 
 
 def _put(pin: Pin, cache: Path, folder: Path) -> None:
+    from wheelhouse.download import download  # noqa: PLC0415 - start-up time
+
     if pin.filename in {"", ".", ".."} or "/" in pin.filename or os.sep in pin.filename:
         raise RequirementsError(f"`{pin.filename}` is not a wheel's filename", where=pin.url)
     wheel = download(pin.url, sha256=pin.sha256, cache=cache, what=pin.filename, raises=RequirementsError)

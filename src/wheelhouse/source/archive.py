@@ -19,6 +19,9 @@ from typing import IO, TYPE_CHECKING, cast
 
 from wheelhouse.errors import SourceError
 
+if not hasattr(tarfile, "data_filter"):  # Python before 3.11.4, as Debian 12 has it
+    from backports import tarfile  # type: ignore[no-redef]  # the same module of a newer standard library
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -43,7 +43,7 @@ def test_fetch__a_hundred_askers__is_one(upstream: FakeUpstream, tmp_path: Path)
             upstream.may_send.set()
             got = await asyncio.gather(*asking)
             assert all(each.status == 200 and each.body == EGGS.data for each in got)
-            assert index.mirror.stats().file_shared == 109
+            assert index.mirror.stats().counted.file_shared == 109
         assert upstream.times(PATH) == 1
 
     asyncio.run(ask())
@@ -76,7 +76,7 @@ def test_fetch__wrong_bytes__reach_nobody_whole_and_are_not_kept(upstream: FakeU
             got = await asyncio.gather(*(index.get(url) for _ in range(3)), return_exceptions=True)
             assert all(isinstance(each, Exception) for each in got)  # the server cuts the connection
             assert leftovers(index) == []
-            assert index.mirror.stats().file_wrong == 1
+            assert index.mirror.stats().counted.file_wrong == 1
             upstream.wrong = False
             assert (await index.get(url)).body == EGGS.data
 

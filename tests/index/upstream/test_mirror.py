@@ -206,8 +206,8 @@ def test_stats__count(upstream: FakeUpstream, tmp_path: Path) -> None:
             await index.get(url)
             await index.get(url)
             stats = index.mirror.stats()
-            assert (stats.file_misses, stats.file_hits, stats.page_misses) == (1, 1, 1)
-            assert (stats.bytes_fetched, stats.shelf.size) == (len(EGGS.data), len(EGGS.data))
+            assert (stats.counted.file_misses, stats.counted.file_hits, stats.counted.page_misses) == (1, 1, 1)
+            assert (stats.counted.bytes_fetched, stats.shelf.size) == (len(EGGS.data), len(EGGS.data))
             assert stats.upstreams[upstream.url].up
             upstream.down = True
             await index.get("/simple/other/")

@@ -74,7 +74,7 @@ def test_page__older_than_its_freshness__is_asked_for_with_its_etag(upstream: Fa
             assert await index.names("eggs") == [EGGS.filename]
             assert await index.catalog.find("eggs") is before  # type: ignore[arg-type] # nothing was rendered anew
             assert "if-none-match" in upstream.got[-1]
-            assert index.mirror.stats().page_revalidated == 1
+            assert index.mirror.stats().counted.page_revalidated == 1
             upstream.projects["eggs"] = [FakeFile(filename="eggs-2.0.tar.gz", data=b"2")]
             assert await index.names("eggs") == [EGGS.filename]
             index.clock.pass_(minutes=11)
@@ -102,7 +102,7 @@ def test_page__upstream_fails__old_page_or_503(upstream: FakeUpstream, tmp_path:
             break_()
             index.clock.pass_(days=400)
             assert await index.page("eggs") == before
-            assert index.mirror.stats().page_stale
+            assert index.mirror.stats().counted.page_stale
             got = await index.get("/simple/ham/")
             assert got.status == 503
             assert got.headers["Retry-After"] == "5"

@@ -7,8 +7,8 @@ from packaging.utils import NormalizedName
 
 from arrivals import an_arrival
 from wheelhouse.errors import StoreUnavailableError
-from wheelhouse.index.folder import FolderStore
-from wheelhouse.index.repository import Repository
+from wheelhouse.index.changes.repository import Repository
+from wheelhouse.index.stores.folder import FolderStore
 from wheelhouse.index.web.home import Board, Home, Look, Release, Summary, show_home, summarize
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from wheelhouse.index.web.insides import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wheelhouse.index.store import Store
+    from wheelhouse.index.stores.store import Store
 
 SBOM = {
     "bomFormat": "CycloneDX",

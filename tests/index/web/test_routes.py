@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from asgi import Client
 from shop_window import BUILT, FAILED, dress
-from wheelhouse.index.app import make_app
-from wheelhouse.index.auth import AccessRules
+from wheelhouse.index.access.auth import AccessRules
+from wheelhouse.index.access.scopes import Scope
+from wheelhouse.index.access.tokens import TokenFile
 from wheelhouse.index.model import parse_project
-from wheelhouse.index.scopes import Scope
+from wheelhouse.index.serving.app import make_app
 from wheelhouse.index.settings import BufferSettings, Settings
-from wheelhouse.index.tokens import TokenFile
 
 if TYPE_CHECKING:
     from pathlib import Path

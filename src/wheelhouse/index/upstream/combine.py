@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import orjson
 
 from wheelhouse.index.model import File, FileName, Manifest, Status, in_order, parse_version
-from wheelhouse.index.once import Once
-from wheelhouse.index.render import RELATIVE, Page, Pages, file_json, project_html
+from wheelhouse.index.pages.once import Once
+from wheelhouse.index.pages.render import RELATIVE, Page, Pages, file_json, project_html
 from wheelhouse.index.upstream.page import parse_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from wheelhouse.index.model import Sha256
-    from wheelhouse.index.render import Links
+    from wheelhouse.index.pages.render import Links
     from wheelhouse.index.upstream.page import Origin, UpstreamFile, UpstreamPage
 
 #: One for all: a set for each file would take as much room as the file.

@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from wheelhouse.errors import NotOnIndexError, UpstreamUnavailableError
-from wheelhouse.index.shelf import WrongBytesError
+from wheelhouse.index.stores.shelf import WrongBytesError
 from wheelhouse.index.upstream.client import CHUNK
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from wheelhouse.index.model import Sha256
-    from wheelhouse.index.shelf import Receiver, Shelf
+    from wheelhouse.index.stores.shelf import Receiver, Shelf
     from wheelhouse.index.upstream.address import Upstream
     from wheelhouse.index.upstream.client import UpstreamClient
     from wheelhouse.index.upstream.page import Origin

@@ -8,16 +8,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from wheelhouse.errors import MachineError, NotOnIndexError, ShelfFullError, UpstreamUnavailableError
-from wheelhouse.index.auth import Denied, utc_now
-from wheelhouse.index.catalog import Entry
+from wheelhouse.index.access.auth import Denied, utc_now
+from wheelhouse.index.pages.catalog import Entry
+from wheelhouse.index.pages.render import RELATIVE, render_root
 from wheelhouse.index.problems import DeniedError
-from wheelhouse.index.render import RELATIVE, render_root
-from wheelhouse.index.shelf import Shelf
-from wheelhouse.index.store import CHUNK
+from wheelhouse.index.stores.shelf import Shelf
+from wheelhouse.index.stores.store import CHUNK
 from wheelhouse.index.upstream.client import UpstreamClient
 from wheelhouse.index.upstream.combine import View, combine
 from wheelhouse.index.upstream.files import Files
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from wheelhouse.index.answers import Reply
     from wheelhouse.index.model import Sha256
-    from wheelhouse.index.render import Links
+    from wheelhouse.index.pages.render import Links
+    from wheelhouse.index.serving.answers import Reply
     from wheelhouse.index.upstream.address import Upstream
     from wheelhouse.index.upstream.page import Origin
     from wheelhouse.index.upstream.rules import MirrorRules
@@ -193,17 +193,8 @@ class Mirror:
 
     def stats(self) -> MirrorStats:
         """Say how the mirror does. Reads one small file."""
-        counted = self.counters
         return MirrorStats(
-            page_hits=counted.page_hits,
-            page_misses=counted.page_misses,
-            page_revalidated=counted.page_revalidated,
-            page_stale=counted.page_stale,
-            file_hits=counted.file_hits,
-            file_misses=counted.file_misses,
-            file_shared=counted.file_shared,
-            file_wrong=counted.file_wrong,
-            bytes_fetched=counted.bytes_fetched,
+            counted=replace(self.counters),
             fetching=self.files.fetching,
             shelf=self.shelf.stats(),
             offline=self.setup.offline,

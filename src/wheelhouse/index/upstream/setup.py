@@ -68,7 +68,7 @@ def _upstreams(
     default = Upstream.parse(configured) if configured is not None else None
     if default is not None and not _is_here(default, serve):  # else clients on this machine are set up for us
         return lambda: (default,)
-    return cache(lambda: (Upstream.parse(index_url(Config(), {})),))  # takes long: a library has the address
+    return cache(lambda: (Upstream.parse(index_url(Config(), {})),))
 
 
 def _is_here(upstream: Upstream, serve: ServeSettings) -> bool:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from wheelhouse.index.shelf import ShelfStats
+    from wheelhouse.index.stores.shelf import ShelfStats
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,15 +47,8 @@ class UpstreamState:
 class MirrorStats:
     """How a mirror does; a snapshot."""
 
-    page_hits: int
-    page_misses: int
-    page_revalidated: int
-    page_stale: int
-    file_hits: int
-    file_misses: int
-    file_shared: int
-    file_wrong: int
-    bytes_fetched: int
+    counted: Counters
+    """A copy."""
     fetching: int
     """Files on their way now."""
     shelf: ShelfStats

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from wheelhouse.index.model import Manifest
-    from wheelhouse.index.store import Store
+    from wheelhouse.index.stores.store import Store
 
 NEWEST = 12
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from wheelhouse.index.model import Sha256
-    from wheelhouse.index.store import Store
+    from wheelhouse.index.stores.store import Store
 
 #: auditwheel: `<project>.libs/`, formerly `<package>/.libs/`; delocate: `.dylibs/`.
 _FOLDER = re.compile(r"(^|/)[^/]*\.(?:libs|dylibs)/[^/]+$")

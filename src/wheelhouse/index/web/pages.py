@@ -13,8 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import Response
 
-from wheelhouse.index.conditions import best_body, is_known
-from wheelhouse.index.render import Page
+from wheelhouse.index.pages.conditions import best_body, is_known
+from wheelhouse.index.pages.render import Page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,8 +11,8 @@ from packaging.version import InvalidVersion, Version
 
 from wheelhouse.errors import IndexRefusesError, NotOnIndexError
 from wheelhouse.index.model import FileName, parse_version
-from wheelhouse.index.projectjson import newest
-from wheelhouse.index.render import file_path
+from wheelhouse.index.pages.projectjson import newest
+from wheelhouse.index.pages.render import file_path
 from wheelhouse.index.web.grid import Grid, make_grid
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wheelhouse.index.auth import Denied
+from wheelhouse.index.access.auth import Denied
+from wheelhouse.index.access.scopes import Action, Scope
 from wheelhouse.index.problems import DeniedError
-from wheelhouse.index.scopes import Action, Scope
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
-    from wheelhouse.index.auth import Asker, Gate
+    from wheelhouse.index.access.auth import Asker, Gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

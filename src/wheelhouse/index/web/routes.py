@@ -25,10 +25,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from wheelhouse.errors import IndexRefusesError, NotOnIndexError
+from wheelhouse.index.access.scopes import Action
 from wheelhouse.index.model import parse_project
 from wheelhouse.index.problems import problem_of
-from wheelhouse.index.scopes import Action
-from wheelhouse.index.site import asker_of
+from wheelhouse.index.routes.site import asker_of
 from wheelhouse.index.web.reader import Reader
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
-    from wheelhouse.index.site import Site
+    from wheelhouse.index.routes.site import Site
     from wheelhouse.index.web.pages import Templates
     from wheelhouse.index.web.shown import Shown
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from wheelhouse.index.catalog import Entry
     from wheelhouse.index.model import File, Manifest, Sha256
-    from wheelhouse.index.site import Site
+    from wheelhouse.index.pages.catalog import Entry
+    from wheelhouse.index.routes.site import Site
     from wheelhouse.index.upstream.stats import MirrorStats
     from wheelhouse.index.web.builds import Builds, BuildView
     from wheelhouse.index.web.home import Home, Summary

@@ -1,0 +1,53 @@
+"""What starting costs: modules that a call does not need are not imported. Times are in benchmarks/ten_packages.py."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+import tiny
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Each takes tens of milliseconds, or brings many others.
+SLOW = {"pydantic", "rich", "asyncio", "urllib3", "ssl", "pypi_simple", "cibuildwheel", "wheelhouse.provenance"}
+
+
+def imported_by(*words: str) -> set[str]:
+    """Return the modules that a call imports."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "wheelhouse", *words],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ,
+    )
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip() for line in lines}
+
+
+@pytest.mark.parametrize("words", [("--version",), ("--help",), ("build", "--help"), ("recipe", "--help")])
+def test_help__imports_what_it_shows_and_no_more(words: tuple[str, ...]) -> None:
+    modules = imported_by(*words)
+
+    assert "wheelhouse.cli" in modules
+    assert modules & SLOW == set()
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_build__nothing_to_do__imports_no_stage(tmp_path: Path) -> None:
+    registry = tiny.write_registry(tmp_path, tiny.Tiny(name="ant"))
+    words = ["--registry", str(registry), "build", "ant", "--builder", "host", "--python", tiny.HERE]
+    subprocess.run([sys.executable, "-m", "wheelhouse", *words], check=True, capture_output=True)
+
+    modules = imported_by(*words)
+
+    assert "wheelhouse.plan" in modules
+    stages = {"wheelhouse.pipeline", "wheelhouse.check", "wheelhouse.trial"}
+    assert modules & (stages | SLOW - {"pydantic"}) == set()
