@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +19,6 @@ from served import EGGS, SPAM, Served, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 
@@ -121,6 +123,31 @@ def test_environment__made_and_emptied__tells_what_it_does(minion: Masterless, i
     done = minion.apply_text(gone)
     assert {each.result for each in done.values()} == {True}
     assert not any(each.changes for each in done.values())
+
+
+def test_installed__for_a_user__is_the_users(minion: Masterless, index: Served) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can run commands as somebody else")
+    with tempfile.TemporaryDirectory() as made:  # pytest's own folders are nobody else's to enter
+        home = Path(made)
+        home.chmod(0o755)
+        shutil.chown(home, "nobody")
+        (minion.root / "states/needs.txt").write_text("acme-spam==1.0\n")
+        options = [{"user": "nobody"}, {"target": str(home / "app")}]
+        states = {
+            "made": {
+                "wheelhouse.environment": [{"name": str(home / "app")}, {"python": "python3"}, {"user": "nobody"}]
+            },
+            "needs": {
+                "wheelhouse.installed": [*options, {"requirements": "salt://needs.txt"}, {"index": with_token(index)}]
+            },
+        }
+        done = minion.apply_text(states)
+        assert [each.comment for each in done.values() if not each.result] == []
+        assert set(done["needs"].changes) == {"acme-eggs", "acme-spam"}
+        (module,) = home.glob("app/lib/python3*/site-packages/acme_spam.py")
+        assert module.owner() == "nobody"
+        assert minion.apply_text(states, test=True)["needs"].result is True
 
 
 @pytest.mark.network

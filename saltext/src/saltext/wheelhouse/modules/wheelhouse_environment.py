@@ -7,17 +7,19 @@ do rather than guessed at.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from salt.exceptions import CommandExecutionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Changes = dict[str, dict[str, str]]
 
@@ -63,19 +65,23 @@ def preview(
         salt '*' wheelhouse_environment.preview /srv/app/venv '["psycopg2==2.9.10"]'
     """
     tool = _Tool(target, user=user, installer=installer)
-    words = _words(requirements, requirements_file, upgrade=upgrade, only_binary=only_binary, pre_releases=pre_releases)
     before = versions(target, user=user, installer=installer)
-    if tool.is_uv:
-        told = tool.run("install", "--dry-run", *words, index=index, timeout=timeout, talk=True)
-        lines = [(sign, _normalized(name), version) for sign, name, version in _UV_LINE.findall(told)]
-        after = {name: version for name, version in before.items() if ("-", name, version) not in lines}
-        after.update({name: version for sign, name, version in lines if sign == "+"})
-        return _changes(before, after)
-    if tuple(int(part) for part in re.findall(r"\d+", before.get("pip", ""))[:2]) < _PIP_WITH_REPORT:
+    told_by_pip = tuple(int(part) for part in re.findall(r"\d+", before.get("pip", ""))[:2]) >= _PIP_WITH_REPORT
+    if not tool.is_uv and not told_by_pip:
         return None
-    told = tool.run("install", "--quiet", "--dry-run", "--report", "-", *words, index=index, timeout=timeout)
-    wanted = [each["metadata"] for each in json.loads(told)["install"]]
-    return _changes(before, {**before, **{_normalized(each["name"]): each["version"] for each in wanted}})
+    chosen = {"--upgrade": upgrade, "--pre": pre_releases}
+    with _words(requirements, requirements_file, chosen, only_binary=only_binary, user=user) as words:
+        if tool.is_uv:
+            told = tool.run("install", "--dry-run", *words, index=index, timeout=timeout, talk=True)
+        else:
+            told = tool.run("install", "--quiet", "--dry-run", "--report", "-", *words, index=index, timeout=timeout)
+    if not tool.is_uv:
+        wanted = [each["metadata"] for each in json.loads(told)["install"]]
+        return _changes(before, {**before, **{_normalized(each["name"]): each["version"] for each in wanted}})
+    lines = [(sign, _normalized(name), version) for sign, name, version in _UV_LINE.findall(told)]
+    after = {name: version for name, version in before.items() if ("-", name, version) not in lines}
+    after.update({name: version for sign, name, version in lines if sign == "+"})
+    return _changes(before, after)
 
 
 def install(
@@ -107,9 +113,10 @@ def install(
         salt '*' wheelhouse_environment.install /srv/app/venv '["psycopg2==2.9.10"]'
     """
     tool = _Tool(target, user=user, installer=installer)
-    words = _words(requirements, requirements_file, upgrade=upgrade, only_binary=only_binary, pre_releases=pre_releases)
     before = versions(target, user=user, installer=installer)
-    tool.run("install", *words, index=index, timeout=timeout)
+    chosen = {"--upgrade": upgrade, "--pre": pre_releases}
+    with _words(requirements, requirements_file, chosen, only_binary=only_binary, user=user) as words:
+        tool.run("install", *words, index=index, timeout=timeout)
     return _changes(before, versions(target, user=user, installer=installer))
 
 
@@ -206,17 +213,32 @@ def _uv(installer: str) -> str:
     return found
 
 
+@contextlib.contextmanager
 def _words(
-    requirements: list[str], requirements_file: str | None, *, upgrade: bool, only_binary: bool, pre_releases: bool
-) -> list[str]:
+    requirements: list[str],
+    requirements_file: str | None,
+    chosen: dict[str, bool],
+    *,
+    only_binary: bool,
+    user: str | None,
+) -> Iterator[list[str]]:
+    """Give the words that both tools take."""
     for requirement in requirements:
         if not isinstance(requirement, str) or not re.match(r"[A-Za-z0-9]", requirement):
             raise CommandExecutionError(f"`{requirement}` is no requirement: it begins with the name of a project")
-    chosen = {"--upgrade": upgrade, "--pre": pre_releases}
     words = [option for option, wanted in chosen.items() if wanted]
     words += ["--only-binary", ":all:"] if only_binary else []
-    words += ["--requirement", requirements_file] if requirements_file else []
-    return [*words, *requirements]
+    if requirements_file is None:
+        yield [*words, *requirements]
+        return
+    if user is None:
+        yield [*words, "--requirement", requirements_file, *requirements]
+        return
+    with tempfile.NamedTemporaryFile(suffix=".txt") as copy:  # Salt's own cache is root's to read
+        copy.write(Path(requirements_file).read_bytes())
+        copy.flush()
+        shutil.chown(copy.name, user)
+        yield [*words, "--requirement", copy.name, *requirements]
 
 
 def _run(
@@ -250,6 +272,8 @@ def _cause(command: list[str], answer: dict[str, Any]) -> str:
     lines = [line.rstrip() for line in f"{answer['stdout']}\n{answer['stderr']}".splitlines() if line.strip()]
     if who == "pip":  # what it talks of beside its errors is long, and a warning may be their cause: 401, no connection
         told = [line for line in dict.fromkeys(lines) if line.startswith(("ERROR:", "WARNING:"))][-_LAST_LINES:]
+        if "ERROR: Exception:" in told:  # a traceback follows, and its last line is what happened
+            told = lines[-1:]
     else:
         marks = ("error", "\u00d7")
         first = next((number for number, line in enumerate(lines) if line.lstrip().startswith(marks)), 0)
