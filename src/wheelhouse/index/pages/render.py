@@ -254,7 +254,7 @@ def file_json(file: File, links: Links = RELATIVE) -> dict[str, Any]:
     if file.requires_python:
         known["requires-python"] = file.requires_python  # PEP 691
     if file.core_metadata:
-        # PEP 714. Without PEP 658's `dist-info-metadata` beside it: pip before 23.2 takes its table for a text and ends.
+        # PEP 714. Without PEP 658's `dist-info-metadata` beside it: pip before 23.2 takes its table for a text.
         known["core-metadata"] = {"sha256": file.core_metadata}
     if provenance := links.provenance(file):
         known["provenance"] = provenance  # PEP 740
