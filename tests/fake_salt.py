@@ -159,7 +159,7 @@ class Outcome:
 
 
 def facts(results: Results, minions: Sequence[Minion], **more: Any) -> FleetFacts:
-    given: dict[str, Any] = {"refused": {}, "setting": "auto", "recorded": {}}
+    given: dict[str, Any] = {"refused": {}, "setting": "auto", "recorded": lambda job, than: None}
     return FleetFacts(minions=minions, results=results, **{**given, **more})
 
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from wheelhouse.record import Record
     from wheelhouse.results import Results
 
+#: Names the attempt of a farm that this build is; it goes into the record.
+_TICKET = "WHEELHOUSE_TICKET"
+
 
 @click.command(
     epilog="""\b
@@ -155,19 +158,43 @@ def _publish(session: Session, records: Iterable[Record]) -> None:
         click.get_current_context().invoke(publish, wheels=tuple(dict.fromkeys(wheels)))
 
 
-def _publish_quietly(session: Session, records: dict[str, Record]) -> dict[str, Record]:
-    """Upload the wheels of these records, and return the records with what became of each: in `details`."""
+def _publish_quietly(session: Session, records: Mapping[str, Record]) -> dict[str, Record]:
+    """Upload the wheels of these records, and return the records with what became of each: in `details`.
+
+    Where a farm has given a ticket, it goes into the records, and these to the index too.
+    """
     from wheelhouse.cli.publish import send_quietly  # noqa: PLC0415 - start-up time
 
     dist = session.workspace.dist
-    wheels = {record.wheel.filename: dist / record.wheel.filename for record in records.values() if record.wheel}
-    told = {one.filename: one.to_json() for one in send_quietly(session, tuple(wheels.values()))}
-    return {
-        id_: record.model_copy(update={"details": {**record.details, "published": told.get(record.wheel.filename)}})
-        if record.wheel is not None
-        else record
+    wheels = [dist / record.wheel.filename for record in records.values() if record.wheel]
+    told = {one.filename: one.to_json() for one in send_quietly(session, tuple(dict.fromkeys(wheels)))}
+    ticket = os.environ.get(_TICKET)
+    own = {"ticket": ticket} if ticket else {}
+    published = {
+        id_: record.model_copy(
+            update={
+                "details": {
+                    **record.details,
+                    **own,
+                    **({"published": told.get(record.wheel.filename)} if record.wheel is not None else {}),
+                }
+            }
+        )
         for id_, record in records.items()
     }
+    return _record_on_index(session, published) if ticket else published
+
+
+def _record_on_index(session: Session, records: Mapping[str, Record]) -> dict[str, Record]:
+    """Send records to the index that wheels go to, and return them."""
+    from wheelhouse.cli.recording import IndexRecords, send_record  # noqa: PLC0415 - start-up time
+    from wheelhouse.publish import find_destination  # noqa: PLC0415 - likewise
+    from wheelhouse.results import Results  # noqa: PLC0415 - likewise
+
+    settings, results = session.workspace.config.publish, Results(session.workspace)
+    destination = find_destination(index_url=None, repository=None, settings=settings, environment=os.environ)
+    with IndexRecords.of(destination.url, tell=lambda text: click.echo(text, err=True)) as index:
+        return {id_: send_record(index, results, record) for id_, record in records.items()}
 
 
 def only_jobs(plan: Plan, ids: Sequence[str]) -> Plan:

@@ -8,6 +8,7 @@ that sleeps (`sleeper`): the faults are Salt's and the machines', not the build'
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,9 +24,9 @@ from index_server import IndexServer, index_server
 from salt_environment import salt_or_skip
 from salt_fleet import SaltFleet, salt_fleet, until
 from wheelhouse import __version__
-from wheelhouse.config import SaltSettings
 from wheelhouse.farm.salt.bus import Call, Returned, SaltBus, salt_bus
 from wheelhouse.process import Processes
+from wheelhouse.salt_config import SaltSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,6 +149,12 @@ def test_fleet__ten_jobs__each_on_a_minion_that_fits_and_its_wheel_on_the_index(
     status, _, err = end(build(registry, "--arch", "x86_64", "--arch", "aarch64"))
     assert status == 0
     assert "0 built, 10 reused, 0 failed" in err
+
+    shutil.rmtree(registry / ".wheelhouse")  # as on another master: the index knows what was built
+    status, _, err = end(build(registry, "--arch", "x86_64", "--arch", "aarch64"))
+    assert status == 0
+    assert "0 built, 10 reused, 0 failed" in err
+    assert records(registry).keys() == made.keys()
 
 
 def test_fleet__one_job_fails__its_cause_comes_back_though_salt_exits_with_0(farm: Farm, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -67,8 +67,8 @@ def test_put__twice__changes_nothing_and_an_older_one_neither(client: Client, bu
 def test_put__by_who_may_not_upload_the_project__is_refused(
     client: Client, tmp_path: Path, scopes: tuple[str, ...], status: int
 ) -> None:
-    headers = {"authorization": token(tmp_path, "other", *scopes)} if scopes else {}
-    assert put(client, **headers).status == status
+    got = put(client, authorization=token(tmp_path, "other", *scopes)) if scopes else put(client)
+    assert got.status == status
     assert not (tmp_path / "jobs").exists()
 
 

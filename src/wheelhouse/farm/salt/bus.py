@@ -15,8 +15,8 @@ from wheelhouse.errors import MachineError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from wheelhouse.config import SaltSettings
     from wheelhouse.process import Conversation, Processes
+    from wheelhouse.salt_config import SaltSettings
 
 _PROGRAM = Path(__file__).with_name("program.py")
 #: Importing Salt takes seconds on a busy machine.

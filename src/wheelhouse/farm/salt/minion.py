@@ -13,7 +13,8 @@ from wheelhouse.plan import BuilderChoice
 from wheelhouse.selection import Machines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from wheelhouse.config import BuilderChoice as BuilderSetting
     from wheelhouse.job import BuilderName, Job
@@ -155,9 +156,12 @@ class FleetFacts:
         refused: Mapping[str, str],
         setting: BuilderSetting,
         results: Results,
-        recorded: Mapping[str, Record],
+        recorded: Callable[[str, datetime | None], Record | None],
     ) -> None:
-        """Take what is known. `refused`: why, of minions that cannot be used; `recorded`: the index's own records."""
+        """Take what is known. `refused`: why, of minions that cannot be used.
+
+        `recorded` gives the index's record of a job (an id) if it is newer than that moment.
+        """
         self._minions = minions
         self._refused = refused
         self._setting = setting
@@ -165,6 +169,7 @@ class FleetFacts:
         self._known = results.recorded()
         self._recorded = recorded
         self._finished: set[str] = set()
+        self._latest: dict[str, Record | None] = {}
 
     def builder(self, job: Job) -> BuilderChoice | Unavailable:
         """Say who builds the job: in containers, where some minion can."""
@@ -198,12 +203,11 @@ class FleetFacts:
         return key in self._finished
 
     def latest(self, job: Job) -> Record | None:
-        """Return the last record of the job: the workspace's, or the index's where that is the only one that built."""
-        own = self._results.latest(job.id) if job.id in self._known else None
-        theirs = self._recorded.get(job.id)
-        if own is None or (theirs is not None and theirs.started > own.started):
-            return theirs
-        return own
+        """Return the last record of the job: the workspace's, or the index's where that is newer."""
+        if job.id not in self._latest:
+            own = self._results.latest(job.id) if job.id in self._known else None
+            self._latest[job.id] = self._recorded(job.id, own.started if own is not None else None) or own
+        return self._latest[job.id]
 
 
 def _is_known_here(name: str) -> bool:

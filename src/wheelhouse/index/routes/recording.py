@@ -2,7 +2,7 @@
 
 GET /_/records/        the jobs that have one, and when they began, of projects that the asker may read
 GET /_/records/<job>   the record of a job
-PUT /_/records/<job>   a record and the end of its log, by whom the project may be uploaded; an older one changes nothing
+PUT /_/records/<job>   a record and the end of its log, by who may upload the project; an older one changes nothing
 
 They lie where the pages of builds look for them: beside this server, not in the store that servers share.
 """
