@@ -48,6 +48,14 @@ def test_file__is_short_and_says_what_it_is_for(path: Path) -> None:
     ast.parse(text, feature_version=(3, 9))
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(LOADED)))
+def test_function__parameters__are_seen_by_salt_3006(path: Path) -> None:
+    """It overlooks keyword-only ones, and refuses them; what also takes any others is handed them."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            assert not node.args.kwonlyargs or node.args.kwarg, node.name
+
+
 def test_wheelhouse__imports_nothing_that_salt_loads() -> None:
     source = ROOT / "src/wheelhouse"
     program = source / "farm/salt/program.py"  # run by Salt's Python, and imported by nobody

@@ -104,7 +104,7 @@ def result(ticket: str) -> Told:
     return dict(__salt__["wheelhouse_jobs.look"](_root(), _text("ticket", ticket)))
 
 
-def tickets(*wanted: str, of: dict[str, list[str]] | None = None) -> dict[str, Told]:
+def tickets(*wanted: str, of: dict[str, list[str]] | None = None, **kwargs: Any) -> dict[str, Told]:
     """Return what is known of some tickets (default: those that are running), by ticket. Proves that we are alive.
 
     `of` has those of several minions, by minion: the farm asks all of them at once.
@@ -115,6 +115,7 @@ def tickets(*wanted: str, of: dict[str, list[str]] | None = None) -> dict[str, T
 
         salt '*' wheelhouse.tickets
     """
+    _known_arguments("tickets", kwargs)
     look, root = __salt__["wheelhouse_jobs.look"], _root()
     if wanted or of is not None:
         return {ticket: look(root, ticket) for ticket in (*wanted, *(of or {}).get(__opts__["id"], ()))}
@@ -122,7 +123,7 @@ def tickets(*wanted: str, of: dict[str, list[str]] | None = None) -> dict[str, T
     return {ticket: one for ticket, one in told.items() if one["state"] == "running"}
 
 
-def cancel(*wanted: str, tickets: Iterable[str] = ()) -> dict[str, str]:
+def cancel(*wanted: str, tickets: Iterable[str] = (), **kwargs: Any) -> dict[str, str]:
     """End what runs for these tickets; one that was never seen will not be started. Return their states.
 
     CLI Example:
@@ -131,6 +132,7 @@ def cancel(*wanted: str, tickets: Iterable[str] = ()) -> dict[str, str]:
 
         salt builder1 wheelhouse.cancel by-hand-20261128093000000000
     """
+    _known_arguments("cancel", kwargs)
     return {
         ticket: __salt__["wheelhouse_jobs.cancel"](_root(), _text("ticket", ticket))["state"]
         for ticket in (*wanted, *tickets)

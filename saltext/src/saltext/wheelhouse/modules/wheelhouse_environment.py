@@ -33,7 +33,7 @@ _CREDENTIALS = re.compile(r"://[^/@\s]+@")
 _UV_LINE = re.compile(r"^ ([+-]) ([^\s=]+)==(\S+)", re.MULTILINE)
 
 
-def versions(target: str, *, user: str | None = None, installer: str = "auto") -> dict[str, str]:
+def versions(target: str, user: str | None = None, installer: str = "auto") -> dict[str, str]:
     """Return the version of each project that is installed in an environment, by normalised name.
 
     .. code-block:: bash
@@ -48,7 +48,6 @@ def versions(target: str, *, user: str | None = None, installer: str = "auto") -
 def preview(
     target: str,
     requirements: list[str],
-    *,
     requirements_file: str | None = None,
     index: str | None = None,
     upgrade: bool = False,
@@ -87,7 +86,6 @@ def preview(
 def install(
     target: str,
     requirements: list[str],
-    *,
     requirements_file: str | None = None,
     index: str | None = None,
     upgrade: bool = False,
@@ -120,7 +118,7 @@ def install(
     return _changes(before, versions(target, user=user, installer=installer))
 
 
-def remove(target: str, names: list[str], *, user: str | None = None, installer: str = "auto") -> Changes:
+def remove(target: str, names: list[str], user: str | None = None, installer: str = "auto") -> Changes:
     """Remove projects from an environment; return the old version of each that was there.
 
     .. code-block:: bash
@@ -135,7 +133,7 @@ def remove(target: str, names: list[str], *, user: str | None = None, installer:
     return _changes(before, versions(target, user=user, installer=installer))
 
 
-def create(target: str, *, python: str = "python3", user: str | None = None, installer: str = "auto") -> str:
+def create(target: str, python: str = "python3", user: str | None = None, installer: str = "auto") -> str:
     """Make an environment for a Python and return its path. ``installer: uv`` makes one without pip.
 
     .. code-block:: bash
@@ -154,7 +152,7 @@ def create(target: str, *, python: str = "python3", user: str | None = None, ins
     return target
 
 
-def interpreter(target: str, *, user: str | None = None) -> str | None:
+def interpreter(target: str, user: str | None = None) -> str | None:
     """Return the version of an environment's Python; None where there is no environment.
 
     .. code-block:: bash

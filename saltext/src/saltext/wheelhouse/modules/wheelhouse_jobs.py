@@ -50,7 +50,6 @@ def start(
     command: list[str],
     environment: dict[str, str],
     timeout: float,
-    *,
     job: str | None = None,
     log: str | None = None,
     prepared: str | None = None,

@@ -29,7 +29,7 @@ def path_of(user: str) -> str:
     return str(Path(_account(user).pw_dir, ".netrc"))
 
 
-def is_set(path: str, machine: str, login: str, password: str, *, user: str) -> bool:
+def is_set(path: str, machine: str, login: str, password: str, user: str) -> bool:
     """Say whether a file of a user's, which nobody else can read, has these credentials for a machine."""
     text, status = _read(path)
     private = status is not None and status.st_mode & 0o077 == 0 and status.st_uid == _account(user).pw_uid
@@ -37,7 +37,7 @@ def is_set(path: str, machine: str, login: str, password: str, *, user: str) -> 
     return private and found is not None and (found[0], found[2]) == (login, password)
 
 
-def set_entry(path: str, machine: str, login: str, password: str, *, user: str) -> None:
+def set_entry(path: str, machine: str, login: str, password: str, user: str) -> None:
     """Put credentials for a machine into a file, with mode 0600, and leave the other machines' as they are."""
     for name, text in (("machine", machine), ("login", login), ("password", password)):
         if not isinstance(text, str) or not _PLAIN.fullmatch(text):

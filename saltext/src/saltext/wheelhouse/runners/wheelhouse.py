@@ -21,7 +21,7 @@ _USUAL_COMMAND = "/opt/wheelhouse/bin/wheelhouse"
 _BUILDERS = "G@wheelhouse:version:*"
 
 
-def plan(*packages: str, python: str | None = None, arch: str | None = None) -> list[dict[str, Any]]:
+def plan(*packages: str, python: str | None = None, arch: str | None = None, **kwargs: Any) -> list[dict[str, Any]]:
     """Return what would be built on the minions, job by job: where, and why, or why nowhere.
 
     CLI Example:
@@ -31,6 +31,10 @@ def plan(*packages: str, python: str | None = None, arch: str | None = None) -> 
         salt-run wheelhouse.plan
         salt-run wheelhouse.plan psycopg2 arch=aarch64
     """
+    unknown = sorted(name for name in kwargs if not name.startswith("__"))
+    if unknown:
+        message = f"wheelhouse.plan has no argument `{unknown[0]}`"
+        raise SaltInvocationError(message)
     words = ["plan", "--farm", "salt", "--json"]
     for name, value in (("--python", python), ("--arch", arch)):
         words += [name, _text(name[2:], value)] if value is not None else []

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __virtualname__ = "wheelhouse"
 
-# Salt hands over what has no default by position, and all else by name.
+# No parameter is keyword-only: Salt 3006 knows none of those.
 
 _EXACT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
 #: What pip and uv say when an index has a project's sdist alone, or wheels for other machines.
@@ -26,9 +26,7 @@ def __virtual__() -> str:  # noqa: N807 - Salt's own name for it
     return __virtualname__
 
 
-def environment(
-    name: str, *, python: str = "python3", user: str | None = None, installer: str = "auto"
-) -> dict[str, Any]:
+def environment(name: str, python: str = "python3", user: str | None = None, installer: str = "auto") -> dict[str, Any]:
     """Have a Python environment at a path. One that is there is left as it is.
 
     .. code-block:: yaml
@@ -57,7 +55,6 @@ def environment(
 def installed(
     name: str,
     target: str,
-    *,
     version: str | None = None,
     pkgs: list[str | dict[str, str]] | None = None,
     requirements: str | None = None,
@@ -128,7 +125,6 @@ def installed(
 def removed(
     name: str,
     target: str,
-    *,
     pkgs: list[str] | None = None,
     user: str | None = None,
     installer: str = "auto",
@@ -157,7 +153,7 @@ def removed(
 
 
 def credentials(
-    name: str, machine: str, pillar: str, *, login: str = "__token__", file: str | None = None
+    name: str, machine: str, pillar: str, login: str = "__token__", file: str | None = None
 ) -> dict[str, Any]:
     """Have the token of an index in a user's netrc file, where pip, uv and twine look for it and nobody else can read.
 
