@@ -264,8 +264,8 @@ def file_json(file: File, links: Links = RELATIVE) -> dict[str, Any]:
     if file.requires_python:
         known["requires-python"] = file.requires_python  # PEP 691
     if file.core_metadata:
-        known["core-metadata"] = {"sha256": file.core_metadata}  # PEP 714
-        known["dist-info-metadata"] = {"sha256": file.core_metadata}  # PEP 658, for clients before 714
+        # PEP 714. Without PEP 658's `dist-info-metadata` beside it: pip before 23.2 takes its table for a text.
+        known["core-metadata"] = {"sha256": file.core_metadata}
     if provenance := links.provenance(file):
         known["provenance"] = provenance  # PEP 740
     return {**file.extra, **known}
