@@ -181,7 +181,8 @@ def fill(wheels: Wheels, folder: Path) -> None:
         for version in range(wheels.versions):
             path = wheels.wheel(project, version)
             name = FileName.parse(path.name)
-            metadata = read_wheel(path, name, bounds=Bounds()).metadata
+            with path.open("rb") as file:
+                metadata = read_wheel(file, name, bounds=Bounds()).metadata
             new = NewFile(name=name, sha256=sha256_of(path), size=path.stat().st_size, metadata=metadata)
             arrivals.append((new, path))
         repository.add_files(arrivals)

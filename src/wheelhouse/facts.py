@@ -115,13 +115,16 @@ class KnownFacts:
         return self._results.latest(job.id) if job.id in self._recorded else None
 
 
-def job_inputs(job: Job, builder: Builder, lock: Lock, depends: Mapping[str, str]) -> dict[str, str]:
-    """Return everything that determines the job's output, name by name."""
+def job_inputs(job: Job, builder: Builder, lock: Lock, depends: Mapping[str, str]) -> dict[str, str] | None:
+    """Return everything that determines the job's output, name by name; None: not known before `builder.prepare`."""
+    machine = builder.inputs(job)
+    if machine is None:
+        return None
     return {
         "target": str(job.target),
         "builder": builder.name,
         **job.recipe_inputs(),
-        **builder.inputs(job),
+        **machine,
         **lock.inputs(),
         **{f"depends.{id_}": key for id_, key in depends.items()},
     }

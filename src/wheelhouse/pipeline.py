@@ -167,8 +167,11 @@ class _Attempt:
         self._epoch = tree.facts.epoch
         with self._log.stage("requirements"):
             lock, gathered = self._requirements(tree, work, known.lock if known is not None else None)
+        self._builder.prepare(job, self._log, timeout=self._remaining(), upgrade=pipeline.upgrade)
         depends = {record.job: record.key or "" for record in self._dependencies}
-        self._inputs = job_inputs(job, self._builder, lock, depends)
+        inputs = job_inputs(job, self._builder, lock, depends)
+        assert inputs is not None  # noqa: S101 - the builder is prepared
+        self._inputs = inputs
         self._key = build_key(self._inputs)
         if known is not None:
             self._expect_key(self._key, known)

@@ -95,6 +95,7 @@ IMAGES: Mapping[str, DebianImage] = {
     "trixie-x86_64": DebianImage(
         suite="trixie", arch="x86_64", pythons=("3.13", "3.11", "3.9"), older_suites=("bookworm", "bullseye")
     ),
+    "sid-x86_64": DebianImage(suite="sid", arch="x86_64", pythons=("3.14",)),
     "trixie-riscv64": DebianImage(suite="trixie", arch="riscv64", pythons=("3.13",), scripts=False),
     "bullseye-minimal-x86_64": DebianImage(suite="bullseye", arch="x86_64", pythons=("3.9",), build=False),
 }
@@ -111,13 +112,19 @@ def missing_for(name: str, engine: Engine) -> str | None:
     return None if shutil.which("mmdebstrap") else "mmdebstrap is not installed"
 
 
-def ensure(name: str, *, engine: str = "podman", processes: Processes | None = None) -> str:
-    """Make an image if it is not there and return its reference."""
+def ensure(
+    name: str,
+    *,
+    engine: str = "podman",
+    processes: Processes | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Make an image if it is not there and return its reference. `environment` is the engine's."""
     image, processes = IMAGES[name], processes or Processes()
     reference = f"localhost/wheelhouse-test/{name}:{image.digest}"
     cache = _cache()
     with FileLock(cache / f"{name}.lock"):
-        if processes.run([engine, "image", "inspect", reference], check=False).returncode == 0:
+        if processes.run([engine, "image", "inspect", reference], check=False, env=environment).returncode == 0:
             return reference
         archive = _archive(name)
         if not archive.is_file():
@@ -129,7 +136,7 @@ def ensure(name: str, *, engine: str = "podman", processes: Processes | None = N
         options = (
             ["--platform", platform] if engine == "docker" else ["--os", "linux", "--arch", DEBIAN_ARCH[image.arch]]
         )
-        processes.run([engine, "import", *options, archive, reference])
+        processes.run([engine, "import", *options, archive, reference], env=environment)
     return reference
 
 
@@ -194,6 +201,8 @@ def _mmdebstrap(image: DebianImage, archive: Path) -> list[str]:
         f"--variant={'minbase' if image.scripts else 'extract'}",
         f"--architectures={DEBIAN_ARCH[image.arch]}",
         f"--include={','.join(image.packages)}",
+        # A mirror may be a snapshot, whose signed lists have run out by now.
+        '--aptopt=Acquire::Check-Valid-Until "false"',
         # Mirrors are slow to follow the updates of the rarer processors, and nothing that matters is in them.
         *(() if image.scripts else ("--setup-hook=sed -i '/-updates\\|-security/d' \"$1/etc/apt/sources.list\"",)),
         *(f"--setup-hook={older(suite)}" for suite in image.older_suites),

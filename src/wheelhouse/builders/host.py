@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from wheelhouse.builders.interpreters import Interpreter
     from wheelhouse.config import Config
     from wheelhouse.job import BuilderName, Job
+    from wheelhouse.joblog import JobLog
     from wheelhouse.process import Processes
     from wheelhouse.target import BuildIdentifier
 
@@ -72,6 +73,9 @@ class HostBuilder:
     def runs_on(self, target: BuildIdentifier) -> BuildIdentifier:
         """Return the identifier of this machine with the target's Python: back ends run natively, always."""
         return replace_platform(target, f"{native_family()}_{native_arch()}")
+
+    def prepare(self, job: Job, log: JobLog, *, timeout: float, upgrade: bool = False) -> None:
+        """Do nothing: this machine is as it is."""
 
     def inputs(self, job: Job) -> Mapping[str, str]:
         """Return what this machine contributes to the build key.

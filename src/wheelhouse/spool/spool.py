@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, BinaryIO, Self, TypeAlias
 
 from wheelhouse.errors import SpoolError, SpoolFullError
 from wheelhouse.spool.backoff import Backoff
-from wheelhouse.spool.files import Files, sync_folder
+from wheelhouse.spool.disk import sync_folder
+from wheelhouse.spool.files import Files
 from wheelhouse.spool.item import Item, State, Stats
 from wheelhouse.spool.journal import Journal
 from wheelhouse.spool.owner import Owner
