@@ -174,8 +174,8 @@ def replay(wheels: Path, *, rounds: int) -> None:
     took = [_replay(wheels) for _ in range(rounds)]
     accepted, brought, cpu = (statistics.median(one) for one in zip(*took, strict=True))
     Console(width=120).print(
-        f"{COUNT} uploads, all of their own projects, taken in {accepted:.1f} s while the bucket was down; in the bucket "
-        f"{brought:.2f} s after its return ({cpu:.2f} s of the server's CPU): medians of {rounds}",
+        f"{COUNT} uploads, all of their own projects, taken in {accepted:.1f} s while the bucket was down; "
+        f"in the bucket {brought:.2f} s after its return ({cpu:.2f} s of the server's CPU): medians of {rounds}",
         highlight=False,
     )
 
