@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asgi import Client
+from full_index import every_starlette_route
 from wheelhouse.index.access.auth import AccessRules
 from wheelhouse.index.access.scopes import Scope
 from wheelhouse.index.access.tokens import TokenFile
@@ -16,10 +17,8 @@ from wheelhouse.index.serving.app import make_app
 from wheelhouse.index.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from starlette.routing import BaseRoute
 
     from wheelhouse.index.serving.app import IndexApp
 
