@@ -21,7 +21,7 @@ def own() -> str:
     folder = os.environ.get("WHEELHOUSE_WHEEL")
     if not folder:
         return f".{EXTRAS}"
-    (wheel,) = Path(folder).glob("*.whl")
+    (wheel,) = Path(folder).glob("wheelhouse-*.whl")
     return f"{wheel.absolute()}{EXTRAS}"
 
 
@@ -67,9 +67,10 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build sdist and wheel of wheelhouse itself, and let it check its own."""
+    """Build sdist and wheel of wheelhouse itself and of what Salt loads of it, and let it check its own."""
     session.install(".", "build")
     session.run("python", "-m", "build", "--outdir", "dist/own")
+    session.run("python", "-m", "build", "--outdir", "dist/own", "saltext")
     session.run("twine", "check", "--strict", "dist/own/*")
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 _START = 20.0
@@ -50,9 +50,16 @@ def serve_command(registry: Path, *options: str) -> list[str]:
 def index_server(registry: Path, *options: str, mirror: bool = False) -> Iterator[IndexServer]:
     """Serve an index from the state of a registry, on any free port, until the context ends."""
     command = serve_command(registry, *options) if mirror else serve_command(registry, *options, "--no-mirror")
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with serving(command, cwd=None) as (url, process):
+        yield IndexServer(url=url, registry=registry, process=process)
+
+
+@contextmanager
+def serving(command: Sequence[str], *, cwd: Path | None) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run a command that serves an index; give its address, and end it when the context ends."""
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=cwd) as process:
         try:
-            yield IndexServer(url=_address(process), registry=registry, process=process)
+            yield _address(process), process
         finally:
             process.kill()
 

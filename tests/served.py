@@ -14,7 +14,7 @@ from wheelhouse.index.model import FileName, Sha256
 from wheelhouse.index.stores.folder import FolderStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 #: Names that nobody has: what is installed came from here.
@@ -33,10 +33,10 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Served]:
-    """Serve the two wheels to whoever has the token."""
+def served(folder: Path, wheels: Iterable[SmallWheel] = (EGGS, SPAM)) -> Iterator[Served]:
+    """Serve wheels to whoever has the token."""
     repository = Repository(store=FolderStore.open(folder / ".wheelhouse" / "index"))
-    for wheel in (EGGS, SPAM):
+    for wheel in wheels:
         path = wheel.write(folder / "made")
         data = path.read_bytes()
         new = NewFile(

@@ -30,6 +30,7 @@ FLOORS = (
     (
         "config",
         "recipe_fields",
+        "salt_config",
         "cibuildwheel_options",
         "target",
         "selector",

@@ -117,3 +117,41 @@ def test_end_orphans__processes_of_another_job__go_on(tmp_path: Path) -> None:
         assert end_orphans(tmp_path / "job") == 0
         assert other.poll() is None
         other.kill()
+
+
+def test_converse__lines_go_to_and_fro__and_the_child_ends_with_the_context(tmp_path: Path) -> None:
+    code = "import sys\nfor line in sys.stdin: print(line.strip()[::-1], flush=True)\nprint('bye', file=sys.stderr)"
+    log = tmp_path / "log.txt"
+    with Processes().converse([sys.executable, "-c", code], log=log) as conversation:
+        assert conversation.hear(0) is None
+        conversation.say(b"abc")
+        assert conversation.hear(10) == b"cba"
+    assert log.read_text() == "bye\n"
+    with pytest.raises(MachineError, match="has ended"):
+        conversation.hear(1)
+
+
+def test_converse__a_child_that_ends__is_an_error_however_often_it_is_asked(tmp_path: Path) -> None:
+    with Processes().converse([sys.executable, "-c", "print('last')"], log=tmp_path / "log.txt") as conversation:
+        assert conversation.hear(10) == b"last"
+        for _ in range(2):
+            with pytest.raises(MachineError, match="has ended"):
+                conversation.hear(10)
+        with pytest.raises(MachineError, match="has ended"):
+            conversation.say(b"x" * 1_000_000)  # more than a pipe holds
+
+
+def test_converse__a_child_that_does_not_listen__is_ended_by_force(tmp_path: Path) -> None:
+    code = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(1, flush=True)\ntime.sleep(99)"
+    started = time.monotonic()
+    with Processes().converse([sys.executable, "-c", code], log=tmp_path / "log.txt") as conversation:
+        assert conversation.hear(10) == b"1"
+    assert time.monotonic() - started < 20
+
+
+def test_converse__no_such_program__is_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(MachineError, match="/no/such/program"),
+        Processes().converse(["/no/such/program"], log=tmp_path / "log.txt"),
+    ):
+        pass

@@ -5,20 +5,16 @@ A distribution of one package, served here, moves on from 1.0 to 2.0.
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import hashlib
-import http.server
 import json
 import os
 import subprocess
 import sys
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import tiny
+from distribution import PACKAGE, Distribution
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,51 +24,10 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.container]
 
-PACKAGE = "libanswer-dev"
-
-
-class Distribution:
-    """A repository for apt, of one package with one header."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def publish(self, version: str, answer: int) -> None:
-        root = self.folder / "package"
-        (root / "DEBIAN").mkdir(parents=True, exist_ok=True)
-        (root / "usr/include").mkdir(parents=True, exist_ok=True)
-        control = f"Package: {PACKAGE}\nVersion: {version}\nArchitecture: all\nMaintainer: A <a@example.com>\n"
-        (root / "DEBIAN/control").write_text(f"{control}Description: An answer\n")
-        (root / "usr/include/answer.h").write_text(f"#define ANSWER {answer}\n")
-        served = self.folder / "served"
-        served.mkdir(exist_ok=True)
-        deb = served / f"{PACKAGE}_{version}_all.deb"
-        subprocess.run(["dpkg-deb", "--build", "--root-owner-group", root, deb], check=True, capture_output=True)
-        data = deb.read_bytes()
-        (served / "Packages").write_text(
-            f"{control}Filename: ./{deb.name}\nSize: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n"
-            "Description: An answer\n\n"
-        )
-
-    @contextlib.contextmanager
-    def serving(self) -> Iterator[str]:
-        """Serve it on loopback and yield its line for sources.list."""
-        handler = functools.partial(_Quiet, directory=str(self.folder / "served"))
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            yield f"deb [trusted=yes] http://127.0.0.1:{server.server_port} ./"
-            server.shutdown()
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-        pass
-
 
 @pytest.fixture
 def distribution(tmp_path: Path) -> Distribution:
     made = Distribution(tmp_path / "distribution")
-    made.folder.mkdir()
     made.publish("1.0", 1)
     return made
 

@@ -17,6 +17,7 @@ import pydantic
 from wheelhouse.address import check_issuer, check_mongodb, check_networks, check_public_url, pypi
 from wheelhouse.errors import UsageError
 from wheelhouse.recipe_fields import FolderText
+from wheelhouse.salt_config import SaltSettings
 from wheelhouse.selector import selector_problems
 from wheelhouse.target import known_identifiers
 from wheelhouse.toml import Age, Count, Duration, Flag, Strict, find_all, load_toml
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 BuilderChoice = Literal["auto", "cibuildwheel", "host"]
 Toolchain = Literal["auto", "zig", "system"]
 ENVIRONMENT_REGISTRY = "WHEELHOUSE_REGISTRY"
+#: Names the folder of records, logs and results, whatever `[paths]` says: one for many registries.
+ENVIRONMENT_STATE = "WHEELHOUSE_STATE"
 FILE_NAME = "wheelhouse.toml"
 
 
@@ -234,6 +237,7 @@ class Config(Strict):
     paths: PathSettings = pydantic.Field(default_factory=PathSettings)
     serve: ServeSettings = pydantic.Field(default_factory=ServeSettings)
     mirror: MirrorSettings = pydantic.Field(default_factory=MirrorSettings)
+    salt: SaltSettings = pydantic.Field(default_factory=SaltSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,7 +330,7 @@ def find_workspace(
     return Workspace(
         registry=base / "recipes",
         dist=(dist.absolute() if dist is not None else root / config.paths.dist),
-        state=root / config.paths.state,
+        state=Path(environment.get(ENVIRONMENT_STATE) or root / config.paths.state).absolute(),
         cache=user_cache(environment),
         config=config,
     )

@@ -181,7 +181,7 @@ class _Attempt:
         adopted = None if pipeline.force else self._adopt(work, self._key)
         checked = self._check(adopted or self._make(tree, gathered, work, self._key), work)
         with self._log.stage("commit"):
-            record = self._succeeded(checked, None if adopted else self._origin(lock, self._key))
+            record = self._adopted(checked) if adopted else self._succeeded(checked, self._origin(lock, self._key))
             told = provenance.statement(record)
             pipeline.results.commit(
                 record, checked.path, provenance=told.to_json() if told else self._adopted_provenance(checked)
@@ -288,7 +288,7 @@ class _Attempt:
             sealed.path,
             target=job.target,
             test=job.test,
-            interpreter=trial.choose(job.target, sealed.path, pipeline.surroundings),
+            interpreter=trial.choose(job.target, sealed.path, pipeline.surroundings, built_in=self._image()),
             index=pipeline.index,
             own_wheels=[wheel.parent for wheel in self._own_wheels()],
             work=work,
@@ -302,6 +302,11 @@ class _Attempt:
         for finding in self._findings:
             self._log.line(str(finding))
         return check.accept(sealed, examination, trial_findings=tried.findings, executed=tried.executed)
+
+    def _image(self) -> str | None:
+        """Return the image that the wheel was built in; of one that was taken over, as the recipe has it."""
+        image = self._details.get("image") or self._job.image
+        return image if isinstance(image, str) else None
 
     def _expect_key(self, key: str, known: _Known) -> None:
         """Refuse to build what cannot be the same: the key is in the wheel. Raises NotReproducibleError."""
@@ -364,6 +369,14 @@ class _Attempt:
                 "origin": origin,
             }
         )
+
+    def _adopted(self, wheel: CheckedWheel) -> Record:
+        """Return the record of a wheel that was taken over, with when it was built and how long that took, if known."""
+        record, before = self._succeeded(wheel, None), self._pipeline.results.latest(self._job.id)
+        if before is None or before.status != "built" or before.key != self._key:
+            return record
+        told = {"started": before.started, "seconds": before.seconds, "timings": before.timings}
+        return record.model_copy(update=told)
 
     def _failed(self, error: Exception) -> Record:
         return self._record().model_copy(update={"cause": self._cause(error)})

@@ -70,7 +70,7 @@ class Planned:
     depends: tuple[str, ...] = ()
     """Ids of the jobs that must be finished first."""
     serves: tuple[str, ...] = ()
-    """Build identifiers that this job's abi3 wheel serves too."""
+    """Build identifiers that this job's wheel serves too: an abi3 one, or one without an extension."""
     hint: str | None = None
 
     def failed(self, *, started: datetime, seconds: float) -> Record:
@@ -128,7 +128,7 @@ def make_plan(jobs: Iterable[Job], facts: Facts, *, force: bool = False) -> Plan
     With `force`, jobs whose result is there are built again. Raises InvalidFileError for a circle of
     dependencies.
     """
-    entries = _collapse_abi3([_assign(job, facts) for job in jobs])
+    entries = _collapse([_assign(job, facts) for job in jobs])
     # A dependency is needed for the Python and platform of the job itself, or from an abi3 wheel that serves it.
     providers: dict[tuple[str, str], list[Planned]] = {}
     for entry in entries:
@@ -152,20 +152,34 @@ def _assign(job: Job, facts: Facts) -> Planned:
     return Planned(job=job, action="build", reason="", builder=chosen.name, builder_reason=chosen.reason)
 
 
-def _collapse_abi3(entries: list[Planned]) -> list[Planned]:
-    """Keep, of the CPythons that one abi3 wheel serves, the lowest that can be built."""
+def _collapse(entries: list[Planned]) -> list[Planned]:
+    """Keep, of the targets that one wheel serves, the lowest Python that can be built for."""
     groups: dict[tuple[str, ...], list[Planned]] = {}
     kept: list[Planned] = []
     for entry in entries:
-        target = entry.job.target
-        if entry.job.abi3 and target.implementation == "cp" and not target.freethreaded and entry.builder:
-            groups.setdefault((entry.job.project, str(entry.job.version), target.platform_tag), []).append(entry)
-        else:
+        shared = _shared_wheel(entry)
+        if shared is None:
             kept.append(entry)
+        else:
+            groups.setdefault(shared, []).append(entry)
     for group in groups.values():
-        lowest, *others = sorted(group, key=lambda entry: entry.job.target.python)
-        kept.append(replace(lowest, serves=tuple(str(other.job.target) for other in others)))
+        group.sort(key=lambda entry: entry.job.target.python)
+        chosen = next((entry for entry in group if entry.builder), None)
+        if chosen is None:
+            kept += group
+        else:
+            kept.append(replace(chosen, serves=tuple(str(e.job.target) for e in group if e is not chosen)))
     return kept
+
+
+def _shared_wheel(entry: Planned) -> tuple[str, ...] | None:
+    """Return what names the wheel that this job and others would make alike; None: its wheel serves no other."""
+    job, target = entry.job, entry.job.target
+    if not job.extension:  # for any Python on any platform, even those that nothing can be built for here
+        return (job.project, str(job.version))
+    if job.abi3 and target.implementation == "cp" and not target.freethreaded and entry.builder:
+        return (job.project, str(job.version), target.platform_tag)
+    return None
 
 
 def _in_order(entries: list[Planned], providers: Mapping[tuple[str, str], list[Planned]]) -> list[Planned]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import select
 import shlex
 import signal
@@ -22,7 +23,7 @@ from typing import IO, TYPE_CHECKING
 from wheelhouse.errors import BuildTimeoutError, CanceledError, MachineError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import psutil
 
@@ -127,8 +128,35 @@ class Processes:
             raise Failure(completed=completed)
         return completed
 
+    @contextlib.contextmanager
+    def converse(
+        self, command: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None = None
+    ) -> Iterator[Conversation]:
+        """Start a command that is spoken to in lines; its stderr is appended to `log`. It ends with the context.
+
+        Not with `cancel`, so that what it looks after can be put in order first. Raises MachineError where the program
+        does not exist, CanceledError.
+        """
+        words = tuple(os.fspath(word) for word in command)
+        with log.open("ab", buffering=0) as sink:
+            child = self._start(words, cwd=None, env=env, sink=subprocess.PIPE, stdin=subprocess.PIPE, errors=sink)
+        with self._lock:
+            self._running.discard(child)
+        conversation = Conversation(child, words[0])
+        try:
+            yield conversation
+        finally:
+            conversation.close()
+
     def _start(
-        self, words: tuple[str, ...], *, cwd: Path | None, env: Mapping[str, str] | None, sink: IO[bytes]
+        self,
+        words: tuple[str, ...],
+        *,
+        cwd: Path | None,
+        env: Mapping[str, str] | None,
+        sink: IO[bytes] | int,
+        stdin: int = subprocess.DEVNULL,
+        errors: IO[bytes] | int = subprocess.STDOUT,
     ) -> subprocess.Popen[bytes]:
         with self._lock:
             if self.canceled:
@@ -138,9 +166,9 @@ class Processes:
                     words,
                     cwd=cwd,
                     env=env,
-                    stdin=subprocess.DEVNULL,
+                    stdin=stdin,
                     stdout=sink,
-                    stderr=subprocess.STDOUT,
+                    stderr=errors,
                     start_new_session=True,
                     umask=_UMASK,
                 )
@@ -176,6 +204,58 @@ class Processes:
             time.sleep(_POLL)
         end_group(child.pid, signal.SIGKILL)
         child.wait()
+
+
+class Conversation:
+    """A child that takes lines and gives lines."""
+
+    def __init__(self, child: subprocess.Popen[bytes], name: str) -> None:
+        self._child, self._name = child, name
+        self._heard: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._listener = threading.Thread(target=self._listen, name="listener", daemon=True)
+        self._listener.start()
+
+    def say(self, line: bytes) -> None:
+        """Send a line, without its end. Raises MachineError where the child has ended."""
+        assert self._child.stdin is not None  # noqa: S101 - started with a pipe
+        try:
+            self._child.stdin.write(line + b"\n")
+            self._child.stdin.flush()
+        except (BrokenPipeError, ValueError) as error:
+            raise MachineError(f"`{self._name}` has ended") from error
+
+    def hear(self, timeout: float) -> bytes | None:
+        """Return the next line without its end; None: there was none within `timeout` seconds.
+
+        Raises MachineError where the child has ended.
+        """
+        try:
+            line = self._heard.get(timeout=timeout) if timeout > 0 else self._heard.get_nowait()
+        except queue.Empty:
+            return None
+        if line is None:
+            self._heard.put(None)  # for who asks again
+            raise MachineError(f"`{self._name}` has ended")
+        return line
+
+    def close(self) -> None:
+        """End the child: politely, by the end of its input, then not."""
+        assert self._child.stdin is not None  # noqa: S101 - started with a pipe
+        with contextlib.suppress(OSError):
+            self._child.stdin.close()
+        if not _ended_within(self._child, GRACE):
+            end_group(self._child.pid, signal.SIGTERM)
+            _ended_within(self._child, GRACE)
+        end_group(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+        self._listener.join()
+
+    def _listen(self) -> None:
+        assert self._child.stdout is not None  # noqa: S101 - started with a pipe
+        with self._child.stdout:
+            for line in self._child.stdout:
+                self._heard.put(line.rstrip(b"\n"))
+        self._heard.put(None)
 
 
 def _ended_within(child: subprocess.Popen[bytes], timeout: float | None) -> bool:

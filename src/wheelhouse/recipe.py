@@ -130,7 +130,7 @@ class BuildTable(Strict):
     toolchain: Toolchain | None = None
     """Compiler of the host builder. Default: `wheelhouse.toml`'s."""
     extension: Flag = True
-    """A wheel without an extension module (or executable) is an error."""
+    """A wheel without an extension module (or executable) is an error. `false`: one wheel serves every target."""
 
 
 class RepairTable(Strict):

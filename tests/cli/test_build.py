@@ -147,6 +147,19 @@ def test_build__records_lost__wheels_in_dist_are_checked_and_taken_over(tmp_path
     assert "0 built, 1 reused" in wheelhouse(registry, "ant").talk
 
 
+def test_build__taken_over_with_its_record__keeps_how_long_it_took_to_build(tmp_path: Path) -> None:
+    """As a cell of GitHub Actions does with the artifacts of cells before it: durations of builds plan the next run."""
+    registry = tiny.write_registry(tmp_path, tiny.Tiny(name="ant"))
+    built = wheelhouse(registry, "ant").records["ant"]
+    shutil.rmtree(registry / ".wheelhouse/results")
+    outcome = wheelhouse(registry, "ant")
+    kept = outcome.records["ant"]
+    assert "adopted" in kept["details"]
+    assert (kept["seconds"], kept["started"]) == (built["seconds"], built["started"])
+    assert "build" in kept["timings"]
+    assert "taken over" in outcome.talk
+
+
 @pytest.mark.skipif(tiny.HERE != "3.11", reason="the sysroot's Python is 3.11, and the build needs the same")
 @pytest.mark.skipif(native_arch() != "x86_64", reason="this machine would not be cross compiling")
 def test_build__aarch64_without_a_container__is_imported_under_emulation(tmp_path: Path, sysroot: Path) -> None:

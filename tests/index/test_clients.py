@@ -105,6 +105,17 @@ def test_upload__project_out_of_scope__is_forbidden(server: IndexServer, token: 
     assert "no scope upload:other" in " ".join(uv_publish(server, token, wheel).stderr.split())
 
 
+@pytest.mark.network
+@pytest.mark.parametrize("version", ["22.2.2", "23.0.1", "23.1.2"])
+def test_install__a_pip_that_misreads_pep_658_in_json__installs(
+    server: IndexServer, published: Path, environment: Path, version: str
+) -> None:
+    python = str(environment / "bin/python")
+    subprocess.run([find_uv_bin(), "pip", "install", "-q", "--python", python, f"pip=={version}"], check=True)
+    result = run(python, "-m", "pip", "install", "--index-url", f"{server.url}/simple/", "my-spam")
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize("name", ["my-spam", "My.Spam", "MY_spam"])
 def test_install__pip(server: IndexServer, published: Path, environment: Path, name: str) -> None:
     target = environment / "target"

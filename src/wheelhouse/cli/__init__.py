@@ -35,6 +35,7 @@ COMMANDS = {
     "status": "wheelhouse.cli.status:status",
     "init": "wheelhouse.cli.init:init",
     "log": "wheelhouse.cli.log:log",
+    "machine": "wheelhouse.cli.machine:machine",
     "publish": "wheelhouse.cli.publish:publish",
     "stage": "wheelhouse.cli.stage:stage",
     "spool": "wheelhouse.cli.spool:spool",

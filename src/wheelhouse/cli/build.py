@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from wheelhouse.record import Record
     from wheelhouse.results import Results
 
+#: Names the attempt of a farm that this build is; it goes into the record.
+_TICKET = "WHEELHOUSE_TICKET"
+
 
 @click.command(
     epilog="""\b
@@ -41,6 +44,7 @@ Examples:
   wheelhouse build --job markupsafe-3.0.2-cp313-manylinux_x86_64
   wheelhouse build --matrix matrix.json --cell stage-0-manylinux_x86_64-0    # as GitHub Actions does
   wheelhouse build markupsafe --publish                         # and upload it, to [publish] url in wheelhouse.toml
+  wheelhouse build --all --farm salt                            # on the minions of this Salt master, to that index
 """
 )
 @selecting
@@ -83,9 +87,15 @@ def build(
     from wheelhouse.results import Results  # noqa: PLC0415 - likewise
     from wheelhouse.workplace import sweep  # noqa: PLC0415 - likewise
 
-    if publishing:
-        _refuse_to_publish_nowhere(session, as_json=as_json)
     selected = Selected(**options)
+    if selected.farm == "salt":
+        from wheelhouse.cli import fleet  # noqa: PLC0415 - start-up time
+
+        fleet.refuse_what_is_local(verify=verify, publishing=publishing, cell=cell)
+        return fleet.build_on_fleet(
+            session, selected, job_ids=job_ids, width=jobs, upgrade=upgrade_requirements, as_json=as_json
+        )
+    _refuse_to_publish_nowhere(session, publishing=publishing)
     if matrix is not None or cell is not None:
         selected, job_ids = _of_cell(selected, job_ids, matrix, cell)
     begun = datetime.now(UTC)
@@ -93,8 +103,8 @@ def build(
     builders = make_builders(session, selected, processes, pull=cell is not None)
     results = Results(session.workspace)
     plan = plan_for(session, selected, builders=builders, results=results, job_ids=job_ids)
-    plan = _only_jobs(plan, job_ids)
-    _refuse_what_is_impossible(plan, selected)
+    plan = only_jobs(plan, job_ids)
+    refuse_what_is_impossible(plan, selected)
     if upgrade_requirements:
         plan = plan.with_nothing_reused("build requirements are resolved anew")
     run = _Run(session=session, results=results, builders=builders, processes=processes, force=selected.force)
@@ -105,12 +115,13 @@ def build(
     else:
         records = run.carry_out(plan, begun=begun, width=jobs, verify=verify, upgrade=upgrade_requirements)
     if as_json:
+        records = _publish_quietly(session, records) if publishing else records
         session.json([record.model_dump(mode="json") for record in records.values()])
     if not idle:
         closing_table(session.talk, plan, records, begun=begun)
     elif not session.quiet:  # plainly: loading what draws tables would take as long as finding out that all is done
         click.echo("\n".join(closing_lines(plan, records, begun=begun)), err=True)
-    if publishing:
+    if publishing and not as_json:
         _publish(session, records.values())
     failed = [record for record in records.values() if record.status == "failed"]
     if verify and any(record.cause and record.cause.kind == "not-reproducible" for record in failed):
@@ -134,12 +145,12 @@ def _of_cell(
     return replace(selected, builder=selected.builder or made.builder), made.cell(cell).jobs
 
 
-def _refuse_to_publish_nowhere(session: Session, *, as_json: bool) -> None:
+def _refuse_to_publish_nowhere(session: Session, *, publishing: bool) -> None:
     """Raise UsageError before anything is built, where it could not be published afterwards."""
+    if not publishing:
+        return
     from wheelhouse.publish import find_destination  # noqa: PLC0415 - start-up time
 
-    if as_json:
-        raise UsageError("--publish and --json do not go together", hint="call `wheelhouse publish --json` afterwards")
     settings = session.workspace.config.publish
     find_destination(index_url=None, repository=None, settings=settings, environment=os.environ)
 
@@ -153,7 +164,46 @@ def _publish(session: Session, records: Iterable[Record]) -> None:
         click.get_current_context().invoke(publish, wheels=tuple(dict.fromkeys(wheels)))
 
 
-def _only_jobs(plan: Plan, ids: Sequence[str]) -> Plan:
+def _publish_quietly(session: Session, records: Mapping[str, Record]) -> dict[str, Record]:
+    """Upload the wheels of these records, and return the records with what became of each: in `details`.
+
+    Where a farm has given a ticket, it goes into the records, and these to the index too.
+    """
+    from wheelhouse.cli.publish import send_quietly  # noqa: PLC0415 - start-up time
+
+    dist = session.workspace.dist
+    wheels = [dist / record.wheel.filename for record in records.values() if record.wheel]
+    told = {one.filename: one.to_json() for one in send_quietly(session, tuple(dict.fromkeys(wheels)))}
+    ticket = os.environ.get(_TICKET)
+    own = {"ticket": ticket} if ticket else {}
+    published = {
+        id_: record.model_copy(
+            update={
+                "details": {
+                    **record.details,
+                    **own,
+                    **({"published": told.get(record.wheel.filename)} if record.wheel is not None else {}),
+                }
+            }
+        )
+        for id_, record in records.items()
+    }
+    return _record_on_index(session, published) if ticket else published
+
+
+def _record_on_index(session: Session, records: Mapping[str, Record]) -> dict[str, Record]:
+    """Send records to the index that wheels go to, and return them."""
+    from wheelhouse.cli.recording import IndexRecords, send_record  # noqa: PLC0415 - start-up time
+    from wheelhouse.publish import find_destination  # noqa: PLC0415 - likewise
+    from wheelhouse.results import Results  # noqa: PLC0415 - likewise
+
+    settings, results = session.workspace.config.publish, Results(session.workspace)
+    destination = find_destination(index_url=None, repository=None, settings=settings, environment=os.environ)
+    with IndexRecords.of(destination.url, tell=lambda text: click.echo(text, err=True)) as index:
+        return {id_: send_record(index, results, record) for id_, record in records.items()}
+
+
+def only_jobs(plan: Plan, ids: Sequence[str]) -> Plan:
     """Narrow the plan to some jobs and those that they depend on."""
     if not ids:
         return plan
@@ -173,7 +223,7 @@ def _only_jobs(plan: Plan, ids: Sequence[str]) -> Plan:
     return Plan(tuple(entry for id_, entry in entries.items() if id_ in wanted))
 
 
-def _refuse_what_is_impossible(plan: Plan, selected: Selected) -> None:
+def refuse_what_is_impossible(plan: Plan, selected: Selected) -> None:
     """Raise MachineError where a project, Python or architecture that was named can be built for no target here."""
     possible = {selected.asked_for(entry) for entry in plan.entries if entry.action != "unavailable"}
     missing = [entry for entry in plan.having("unavailable") if selected.asked_for(entry) not in possible]
@@ -214,7 +264,7 @@ class _Run:
         def finished(entry: Planned, record: Record) -> None:
             display.ended(entry, record, self.results.log_path(entry.job.id))
 
-        with _stopping_on_signals(), display.following(plan):
+        with stopping_on_signals(), display.following(plan):
             try:
                 records = local.run(
                     plan, pipeline.run, width=chosen, processes=self.processes, reused=self.reused, finished=finished
@@ -293,7 +343,7 @@ def make_pipeline(
 
 
 @contextmanager
-def _stopping_on_signals() -> Iterator[None]:
+def stopping_on_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP stop a run as Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's signature
@@ -320,7 +370,7 @@ def build_once(session: Session, selected: Selected) -> tuple[Record, ...]:
     builders = make_builders(session, selected, processes)
     results = Results(session.workspace)
     plan = plan_for(session, selected, builders=builders, results=results)
-    _refuse_what_is_impossible(plan, selected)
+    refuse_what_is_impossible(plan, selected)
     sweep()
     run = _Run(session=session, results=results, builders=builders, processes=processes, force=selected.force)
     return tuple(run.carry_out(plan, begun=datetime.now(UTC), width=1).values())

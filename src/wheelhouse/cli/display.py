@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _REFRESH = 8
 _KILO = 1000
+_HERE = "on this machine"
+_ASK = "`wheelhouse plan`"
 
 
 class Display:
@@ -41,7 +43,7 @@ class Display:
         with self._lock:
             begun = self._running.get(job, ("", time.monotonic()))[1]
             self._running[job] = (stage, begun)
-        if not self._live and stage in {"source", "build"}:
+        if not self._live and (stage in {"source", "build"} or stage.startswith("on ")):
             self._console.print(f"{job}: {stage}")
 
     @contextmanager
@@ -91,12 +93,26 @@ def _outcome(record: Record, *, reused: bool = False) -> str:
             return f"[green]reused[/] {record.wheel.filename}"
         size = f"{record.wheel.size / _KILO:.0f} kB"
         tested = "" if record.executed else ", [yellow]not executed[/]"
+        if "adopted" in record.details:
+            return f"[green]built[/]  {record.wheel.filename} ({size}, taken over from where it was built{tested})"
         return f"[green]built[/]  {record.wheel.filename} ({size}, {record.seconds:.1f} s{tested})"
     return f"[red]failed[/] {record.job}: {escape(record.cause.message if record.cause else 'no cause known')}"
 
 
-def closing_table(console: Console, plan: Plan, records: Mapping[str, Record], *, begun: datetime) -> None:
-    """Print what became of every job: built, reused, failed with its cause and what would mend it."""
+def closing_table(
+    console: Console,
+    plan: Plan,
+    records: Mapping[str, Record],
+    *,
+    begun: datetime,
+    where: str = _HERE,
+    ask: str = _ASK,
+) -> None:
+    """Print what became of every job: built, reused, failed with its cause and what would mend it.
+
+    `where` jobs were built, and the command to `ask` why some cannot be. What is older than the run, which has `begun`
+    then, was reused.
+    """
     from rich.markup import escape  # noqa: PLC0415 - start-up time
 
     rows = [(entry, records[entry.job.id]) for entry in plan.entries if entry.job.id in records]
@@ -116,13 +132,15 @@ def closing_table(console: Console, plan: Plan, records: Mapping[str, Record], *
             mend = "\n".join(cause.mend) if cause else ""
             table.add_row(escape(record.job), escape(cause.message if cause else ""), escape(mend))
         console.print(table)
-    *remarks, last = closing_lines(plan, records, begun=begun)
+    *remarks, last = closing_lines(plan, records, begun=begun, where=where, ask=ask)
     for remark in remarks:
         console.print(f"[dim]{remark}[/]")
     console.print(f"[{'red' if failed else 'green'}]{last}[/]")
 
 
-def closing_lines(plan: Plan, records: Mapping[str, Record], *, begun: datetime) -> tuple[str, ...]:
+def closing_lines(
+    plan: Plan, records: Mapping[str, Record], *, begun: datetime, where: str = _HERE, ask: str = _ASK
+) -> tuple[str, ...]:
     """Return the last lines of a run: what could not be built here, and how many jobs came to what.
 
     What is older than the run was reused: the plan may not have known.
@@ -132,5 +150,5 @@ def closing_lines(plan: Plan, records: Mapping[str, Record], *, begun: datetime)
     reused = sum(record.status == "built" and record.started < begun for record in rows)
     counts = f"{len(rows) - reused - failed} built, {reused} reused, {failed} failed"
     impossible = len(plan.having("unavailable"))
-    remark = f"{impossible} more cannot be built on this machine; `wheelhouse plan` says why"
+    remark = f"{impossible} more cannot be built {where}; {ask} says why"
     return (remark, counts) if impossible else (counts,)

@@ -19,6 +19,7 @@ Examples:
   wheelhouse plan markupsafe
   wheelhouse plan --all --explain
   wheelhouse plan --all --arch all --json | jq '.[].job'
+  wheelhouse plan --all --farm salt                    # on the minions of this Salt master
 """
 )
 @selecting
@@ -26,13 +27,21 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 @pass_session
 def plan(session: Session, /, *, explain: bool, as_json: bool, **options: Any) -> None:
-    """Show what `build` would do with the same options, and why. Builds nothing and asks no network."""
+    """Show what `build` would do with the same options, and why. Builds nothing and asks no network.
+
+    With --farm salt, minions are asked what they can build.
+    """
     from wheelhouse.process import Processes  # noqa: PLC0415 - start-up time
     from wheelhouse.results import Results  # noqa: PLC0415 - likewise
 
     selected = Selected(**options)
-    builders = make_builders(session, selected, Processes())
-    made = plan_for(session, selected, builders=builders, results=Results(session.workspace))
+    if selected.farm == "salt":
+        from wheelhouse.cli.fleet import plan_for_fleet  # noqa: PLC0415 - start-up time
+
+        made = plan_for_fleet(session, selected)
+    else:
+        builders = make_builders(session, selected, Processes())
+        made = plan_for(session, selected, builders=builders, results=Results(session.workspace))
     if as_json:
         session.json([entry.to_json() for entry in made.entries])
         return
@@ -45,7 +54,8 @@ def plan(session: Session, /, *, explain: bool, as_json: bool, **options: Any) -
                 click.echo(f"         changed {change}")
             click.echo(f"         builder {entry.builder}: {entry.builder_reason}")
             if entry.serves:
-                click.echo(f"         abi3: serves {', '.join(entry.serves)} too")
+                kind = "abi3" if entry.job.extension else "no extension"
+                click.echo(f"         {kind}: serves {', '.join(entry.serves)} too")
             if entry.depends:
                 click.echo(f"         after {', '.join(entry.depends)}")
     for line in reasons(made.having("unavailable")):

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from wheelhouse.publish import Destination, Publishable, Sent, Uploader
     from wheelhouse.spool import Spool
 
-#: Upload so many at once: what helps is hiding the way to the index and back.
-_JOBS = 4
+#: Upload so many at once: the way to the index and back, and its waiting for a disk, are to lie over each other.
+_JOBS = 8
+#: Seconds of silence after which an index counts as down.
+_SILENCE = 60.0
 _STYLES = {"published": "green", "present": "green", "spooled": "yellow", "refused": "red", "unavailable": "red"}
 _MEGABYTE = 1_000_000
 #: `--stage` without a name.
@@ -76,7 +78,7 @@ Examples:
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
-    default=60.0,
+    default=_SILENCE,
     show_default=True,
     metavar="SECONDS",
     help="Silence after which the index counts as down.",
@@ -157,6 +159,23 @@ def publish(
     conclude(session, sent, destination, as_json=as_json and not test, delivered=delivered)
     if staging is not None:
         staging.go_on(session, test=test, as_json=as_json)
+
+
+def send_quietly(session: Session, wheels: Sequence[Path]) -> Sequence[Sent]:
+    """Upload wheels to the configured index, by way of the spool, and return what became of each.
+
+    Raises UsageError where there is no index, InvalidWheelError and CheckError for what is no good wheel.
+    """
+    from wheelhouse.publish import Sender, find_destination, prepare  # noqa: PLC0415 - start-up time
+    from wheelhouse.publish import publish as publish_wheels  # noqa: PLC0415 - likewise
+
+    if not wheels:
+        return ()
+    settings = session.workspace.config.publish
+    destination = find_destination(index_url=None, repository=None, settings=settings, environment=os.environ)
+    with connect(destination, timeout=_SILENCE, settings=settings) as uploader, open_spool(session) as spool:
+        sender = Sender(destination=destination, uploader=uploader, spool=spool)
+        return publish_wheels(sender, prepare(wheel_files(wheels)), jobs=_JOBS)
 
 
 @contextmanager

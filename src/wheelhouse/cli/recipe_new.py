@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from wheelhouse.cli.session import pass_session
-from wheelhouse.errors import JobsFailedError, UsageError
+from wheelhouse.errors import JobsFailedError, SourceError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from packaging.utils import NormalizedName
+
     from wheelhouse.cli.session import Session
     from wheelhouse.lifecycle.sdist import Found
     from wheelhouse.lifecycle.solving import Solution
     from wheelhouse.lifecycle.survey import Survey
     from wheelhouse.record import Record
+
+#: Requirements of requirements that recipes are written of.
+_DEEPEST = 3
 
 
 @click.command(
@@ -54,8 +62,8 @@ def new(
     """Write the recipe of PROJECT from what its sdist says; nothing of the sdist is run.
 
     Back end, names, extension modules, licence and system packages are read from its files; a comment says where
-    each comes from. With --solve it is then built and mended until a wheel passes all checks; exit status
-    3 says that this did not come about, with the reason in words.
+    each comes from. With --solve it is then built and mended until a wheel passes all checks; what it requires and
+    nobody has a wheel of gets a recipe too. Exit status 3 says that this did not come about, with the reason in words.
     """
     from wheelhouse.lifecycle.draft import recipe_text  # noqa: PLC0415 - start-up time
     from wheelhouse.lifecycle.editing import write_text  # noqa: PLC0415 - likewise
@@ -73,11 +81,12 @@ def new(
     write_text(path, text)
     if not session.quiet:
         click.echo(f"wrote {path}", err=True)
-    solution = None
+    solution, others = None, []
     if solving:
-        solution = _solve(session, path, found, install=install, builder=builder, python=python, rounds=rounds)
+        solver = _Solver(session=session, install=install, builder=builder, python=python, rounds=rounds)
+        solution, others = solver.solve(path, found), solver.others
     if as_json:
-        session.json(_account(found, said, path, solution))
+        session.json(_account(found, said, path, solution, others))
     elif solution is None:
         click.echo(path)
     elif solution.reason:
@@ -123,44 +132,82 @@ def _place(session: Session, found: Found) -> Path:
     return path
 
 
-def _solve(
-    session: Session, path: Path, found: Found, *, install: bool, builder: str, python: str | None, rounds: int
-) -> Solution:
-    from wheelhouse.cli.build import build_once  # noqa: PLC0415 - start-up time
-    from wheelhouse.cli.selecting import Selected  # noqa: PLC0415 - likewise
-    from wheelhouse.lifecycle.machine import Debian, Images  # noqa: PLC0415 - likewise
-    from wheelhouse.lifecycle.solving import solve  # noqa: PLC0415 - likewise
-    from wheelhouse.process import Processes  # noqa: PLC0415 - likewise
+@dataclass(kw_only=True)
+class _Solver:
+    """Solves recipes as one command was told to, and those of requirements that have no wheel with them."""
 
-    selected = Selected(
-        packages=(found.project,),
-        everything=False,
-        all_versions=False,
-        pythons=(python or f"{sys.version_info[0]}.{sys.version_info[1]}",),
-        archs=("auto",),
-        only=(),
-        builder="host" if builder == "host" else "cibuildwheel",
-        force=True,
-    )
+    session: Session
+    install: bool
+    builder: str
+    python: str | None
+    rounds: int
+    others: list[tuple[Found, Solution]] = field(default_factory=list)
+    _depth: int = 0
 
-    def build() -> Record:
-        records = build_once(session, selected)
+    def solve(self, path: Path, found: Found) -> Solution:
+        from wheelhouse.lifecycle.machine import Debian, Images  # noqa: PLC0415 - start-up time
+        from wheelhouse.lifecycle.solving import solve  # noqa: PLC0415 - likewise
+        from wheelhouse.process import Processes  # noqa: PLC0415 - likewise
+
+        on_host = self.builder == "host"
+        return solve(
+            path,
+            build=lambda: self._build(found),
+            dist=self.session.workspace.dist,
+            machine=Debian(processes=Processes(), may_install=self.install) if on_host else Images(),
+            registry=self.session.registry.projects,
+            tell=self._tell,
+            supply=self._supply if self._depth < _DEEPEST else None,
+            rounds=self.rounds,
+        )
+
+    def _build(self, found: Found) -> Record:
+        from wheelhouse.cli.build import build_once  # noqa: PLC0415 - start-up time
+        from wheelhouse.cli.selecting import Selected  # noqa: PLC0415 - likewise
+
+        selected = Selected(
+            packages=(found.project,),
+            everything=False,
+            all_versions=False,
+            pythons=(self.python or f"{sys.version_info[0]}.{sys.version_info[1]}",),
+            archs=("auto",),
+            only=(),
+            builder="host" if self.builder == "host" else "cibuildwheel",
+            force=True,
+        )
+        records = build_once(self.session, selected)
         failed = [record for record in records if record.status == "failed"]
         own = [record for record in records if record.project == found.project]
         return (failed or own)[0]
 
-    return solve(
-        path,
-        build=build,
-        dist=session.workspace.dist,
-        machine=Debian(processes=Processes(), may_install=install) if builder == "host" else Images(),
-        registry=session.registry.projects(),
-        tell=lambda text: None if session.quiet else click.echo(text, err=True),
-        rounds=rounds,
-    )
+    def _supply(self, project: NormalizedName) -> None:
+        """Write and solve the recipe of a requirement; why it cannot be had is told, and is no error of its own."""
+        from wheelhouse.lifecycle.draft import recipe_text  # noqa: PLC0415 - start-up time
+        from wheelhouse.lifecycle.editing import write_text  # noqa: PLC0415 - likewise
+
+        try:
+            found, said = _look(self.session, project)
+        except (SourceError, UsageError) as error:
+            self._tell(f"{project} has no wheel, and no recipe can be written: {error}")
+            return
+        path = _place(self.session, found)
+        write_text(path, recipe_text(found, said))
+        self._tell(f"{project} has no wheel: wrote {path}")
+        self._depth += 1
+        solution = self.solve(path, found)
+        self._depth -= 1
+        self.others.append((found, solution))
+        if solution.reason:
+            self._tell(f"{project}: no wheel: {solution.reason}")
+
+    def _tell(self, text: str) -> None:
+        if not self.session.quiet:
+            click.echo(text, err=True)
 
 
-def _account(found: Found, said: Survey, path: Path, solution: Solution | None) -> dict[str, Any]:
+def _account(
+    found: Found, said: Survey, path: Path, solution: Solution | None, others: Sequence[tuple[Found, Solution]]
+) -> dict[str, Any]:
     from wheelhouse.lifecycle.wanted import merged  # noqa: PLC0415 - start-up time
 
     account: dict[str, Any] = {
@@ -176,9 +223,16 @@ def _account(found: Found, said: Survey, path: Path, solution: Solution | None) 
         "system-packages": {family: list(names) for family, names in merged(said.packages).items()},
     }
     if solution is not None:
-        record = solution.record
-        account["solved"] = not solution.reason
-        account["reason"] = solution.reason or None
-        account["rounds"] = [entry.to_json() for entry in solution.rounds]
-        account["wheel"] = record.wheel.filename if record is not None and record.wheel is not None else None
+        account |= _outcome(solution)
+        account["requirements"] = [{"project": other.project, **_outcome(theirs)} for other, theirs in others]
     return account
+
+
+def _outcome(solution: Solution) -> dict[str, Any]:
+    record = solution.record
+    return {
+        "solved": not solution.reason,
+        "reason": solution.reason or None,
+        "rounds": [entry.to_json() for entry in solution.rounds],
+        "wheel": record.wheel.filename if record is not None and record.wheel is not None else None,
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import click
 
@@ -40,15 +40,22 @@ _OPTIONS = (
     ),
 )
 _FORCE = click.option("--force", is_flag=True, help="Build even what has the same inputs as its last result.")
+_FARM = click.option(
+    "--farm",
+    type=click.Choice(["local", "salt"]),
+    default="local",
+    show_default=True,
+    help="This machine, or the minions of the Salt master that it is.",
+)
 
 
 def selecting(function: Function) -> Function:
-    """Give a command the options that say what to build."""
-    return targeting(_FORCE(function))
+    """Give a command the options that say what to build, and where."""
+    return targeting(_FORCE(_FARM(function)))
 
 
 def targeting(function: Function) -> Function:
-    """Give a command the same options, without the one that says to build again what is there."""
+    """Give a command the same options, without where, and without the one that says to build again what is there."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
@@ -66,6 +73,7 @@ class Selected:
     only: tuple[str, ...]
     builder: BuilderChoice | None
     force: bool = False
+    farm: Literal["local", "salt"] = "local"
 
     def asked_for(self, entry: Planned) -> tuple[str, ...]:
         """Return what of a job was named, so that jobs which answer the same wish are alike.
@@ -135,17 +143,21 @@ def plan_for(
         index=configured_index(workspace.config, os.environ),
     )
     if job_ids and not selected.packages and not selected.everything:
-        jobs = _jobs_by_id(session, job_ids)
+        jobs = jobs_by_id(session, job_ids)
     else:
         jobs = jobs_for(session, selected)
     return make_plan(jobs, facts, force=selected.force)
 
 
-def _jobs_by_id(session: Session, ids: Sequence[str]) -> tuple[Job, ...]:
-    from wheelhouse.selection import jobs_by_id, project_of  # noqa: PLC0415 - start-up time
+def jobs_by_id(session: Session, ids: Sequence[str], machines: Machines | None = None) -> tuple[Job, ...]:
+    """Read the recipes of jobs, and return these jobs and those that they depend on.
 
-    recipes = session.registry.load({project_of(id_) for id_ in ids})
-    return jobs_by_id(recipes, ids, session.workspace.config)
+    Raises UsageError, InvalidFileError.
+    """
+    from wheelhouse import selection  # noqa: PLC0415 - start-up time
+
+    recipes = session.registry.load({selection.project_of(id_) for id_ in ids})
+    return selection.jobs_by_id(recipes, ids, session.workspace.config, machines)
 
 
 def jobs_for(session: Session, selected: Selected, machines: Machines | None = None) -> tuple[Job, ...]:

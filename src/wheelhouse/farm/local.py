@@ -1,19 +1,13 @@
-"""A plan in, one record a job out: this machine's processors, kept busy by a queue of ready jobs.
-
-No rounds: a job starts as soon as what it depends on is finished and there is room. One failure stops only what
-depends on it.
-"""
+"""A plan in, one record a job out: this machine's processors, kept busy by a queue of ready jobs."""
 
 from __future__ import annotations
 
 import os
 import queue
 import threading
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from wheelhouse.record import Cause
+from wheelhouse.farm.ready import ReadyQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,17 +36,6 @@ def default_width(entries: Sequence[Planned]) -> int:
     return max(1, min(processors + 1, int(psutil.virtual_memory().available // largest)))
 
 
-@dataclass(slots=True)
-class _State:
-    """What is left to do, in one place, under one lock."""
-
-    waiting: dict[str, Planned]
-    missing: dict[str, set[str]]
-    """Ids that a waiting job waits for."""
-    records: dict[str, Record] = field(default_factory=dict)
-    running: int = 0
-
-
 def run(
     plan: Plan,
     worker: Worker,
@@ -67,49 +50,40 @@ def run(
     `reused` gives the record of a job whose result is there; `finished` is told each record, in this thread.
     KeyboardInterrupt in the calling thread ends all running jobs and comes out again when they have ended.
     """
-    ready: queue.SimpleQueue[Planned | None] = queue.SimpleQueue()
+    begun: queue.SimpleQueue[tuple[Planned, Sequence[Record]] | None] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[Planned, Record | BaseException]] = queue.SimpleQueue()
-    state = _State(waiting={}, missing={})
-    for entry in plan.having("reuse"):
-        state.records[entry.job.id] = reused(entry)
-        finished(entry, state.records[entry.job.id])
-    for entry in plan.having("build"):
-        missing = {id_ for id_ in entry.depends if id_ not in state.records}
-        if missing:
-            state.waiting[entry.job.id] = entry
-            state.missing[entry.job.id] = missing
-        else:
-            state.running += 1
-            ready.put(entry)
+    jobs = ReadyQueue(plan, reused=reused, finished=finished)
     threads = [
-        threading.Thread(target=_work, args=(ready, done, worker, state), name=f"job-{number}")
-        for number in range(min(width, state.running + len(state.waiting)))
+        threading.Thread(target=_work, args=(begun, done, worker), name=f"job-{number}")
+        for number in range(min(width, jobs.left))
     ]
     for thread in threads:
         thread.start()
     try:
-        while state.running:
-            _settle(_next(done), state, ready, finished)
+        while jobs.left:
+            while (entry := jobs.take()) is not None:
+                begun.put((entry, [jobs.records[id_] for id_ in entry.depends]))
+            jobs.settle(*_next(done))
     except BaseException:
         processes.cancel()
         raise
     finally:
         for _ in threads:
-            ready.put(None)
+            begun.put(None)
         for thread in threads:
             thread.join()
-    return state.records
+    return jobs.records
 
 
 def _work(
-    ready: queue.SimpleQueue[Planned | None],
+    begun: queue.SimpleQueue[tuple[Planned, Sequence[Record]] | None],
     done: queue.SimpleQueue[tuple[Planned, Record | BaseException]],
     worker: Worker,
-    state: _State,
 ) -> None:
-    while (entry := ready.get()) is not None:
+    while (task := begun.get()) is not None:
+        entry, dependencies = task
         try:
-            done.put((entry, worker(entry, [state.records[id_] for id_ in entry.depends])))
+            done.put((entry, worker(entry, dependencies)))
         except BaseException as error:  # noqa: BLE001 - carried to the main thread, which raises it
             done.put((entry, error))
 
@@ -126,34 +100,3 @@ def _next(
         if isinstance(outcome, BaseException):
             raise outcome
         return entry, outcome
-
-
-def _settle(
-    ended: tuple[Planned, Record],
-    state: _State,
-    ready: queue.SimpleQueue[Planned | None],
-    finished: Callable[[Planned, Record], None],
-) -> None:
-    entry, record = ended
-    state.running -= 1
-    state.records[entry.job.id] = record
-    finished(entry, record)
-    for id_ in [id_ for id_, missing in state.missing.items() if entry.job.id in missing]:
-        dependent = state.waiting.get(id_)
-        if dependent is None:
-            continue
-        if record.status == "failed":
-            del state.waiting[id_], state.missing[id_]
-            state.running += 1  # it ends at once, by the same way as every other
-            _settle((dependent, _not_attempted(dependent, record)), state, ready, finished)
-            continue
-        state.missing[id_].discard(entry.job.id)
-        if not state.missing[id_]:
-            del state.waiting[id_], state.missing[id_]
-            state.running += 1
-            ready.put(dependent)
-
-
-def _not_attempted(entry: Planned, failed: Record) -> Record:
-    cause = Cause(kind="dependency", message=f"not attempted: {failed.job} failed")
-    return entry.failed(started=datetime.now(UTC), seconds=0.0).model_copy(update={"cause": cause})

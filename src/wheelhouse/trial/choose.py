@@ -1,6 +1,7 @@
 """A target and a wheel in; what can run it here, or why nothing can, out.
 
-A minimal container comes first, because nothing of the machine is in it; then a Python of this machine; then emulation.
+A minimal container comes first, because nothing of the machine is in it; then a Python of this machine; then emulation;
+then the image that the wheel was built in, which has more in it than a machine that installs it.
 """
 
 from __future__ import annotations
@@ -95,8 +96,12 @@ class Surroundings:
         return _parse_inventory(lines)
 
 
-def choose(target: BuildIdentifier, wheel: Path, surroundings: Surroundings) -> Interpreter | NotExecuted:
+def choose(
+    target: BuildIdentifier, wheel: Path, surroundings: Surroundings, *, built_in: str | None = None
+) -> Interpreter | NotExecuted:
     """Return what runs a wheel of this target, the cleanest first; or why nothing here can.
+
+    `built_in` is the image that it was built in, if there was one.
 
     Raises InvalidWheelError (the filename), CanceledError.
     """
@@ -107,6 +112,12 @@ def choose(target: BuildIdentifier, wheel: Path, surroundings: Surroundings) -> 
         if isinstance(found, Host):
             # Whoever asked for a container learns why it was not used.
             return replace(found, instead="; ".join(reason for reason in reasons if reason))
+        if not isinstance(found, NotExecuted):
+            return found
+        reasons.append(found.reason)
+    engine = surroundings.engine
+    if built_in is not None and engine is not None and target.is_linux and engine.cannot_run(target.arch) is None:
+        found = _in_image(engine, built_in, target, glibc, surroundings)
         if not isinstance(found, NotExecuted):
             return found
         reasons.append(found.reason)

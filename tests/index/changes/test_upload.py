@@ -160,6 +160,9 @@ def _bomb() -> bytes:
     return packed({**WHEEL.members(), "spam/zeros": bytes(20 << 20)})
 
 
+_MANY_TAGS = b"Wheel-Version: 1.0\nTag: " + b"-".join([b".".join([b"a%d" % each for each in range(900)])] * 3)
+
+
 def _twice() -> bytes:
     buffer = io.BytesIO(packed(WHEEL.members()))
     with zipfile.ZipFile(buffer, "a") as archive:
@@ -187,6 +190,7 @@ def _twice() -> bytes:
         (lambda: packed(SmallWheel(name="eggs").members()), "does not fit the filename"),
         (lambda: packed(SmallWheel(version="2.0").members()), "does not fit the filename"),
         (lambda: packed(SmallWheel(tag="cp311-cp311-linux_x86_64").members()), "WHEEL has other tags"),
+        (lambda: _with("spam-1.0.dist-info/WHEEL", _MANY_TAGS), "no filename has room for"),
         (lambda: packed(SmallWheel(metadata="Requires-Python: soon\n").members()), "metadata are not valid"),
         (_bomb, "a bomb"),
         (_twice, "a member twice"),

@@ -74,7 +74,6 @@ def test_json__whole_file__has_the_keys_of_the_peps() -> None:
         "requires-python": ">=3.9,<4",
         "yanked": 'breaks "a" <b> & c',
         "core-metadata": {"sha256": WHOLE.core_metadata},
-        "dist-info-metadata": {"sha256": WHOLE.core_metadata},
         "provenance": f"https://wheels.example.org/files/{DIGEST[:2]}/{DIGEST}/{WHEEL}.provenance",
         "from-upstream": {"kept": True},
     }

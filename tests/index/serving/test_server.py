@@ -26,7 +26,7 @@ from proxies import DEPLOY
 from small_wheels import SmallWheel
 from wheelhouse.config import ServeSettings
 from wheelhouse.errors import CertificateError, UsageError
-from wheelhouse.index.serving.server import Listening, Tls
+from wheelhouse.index.serving.listening import Listening, Tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -254,14 +254,14 @@ def test_tls__unfit_files__are_told(tmp_path: Path, content: str | None, told: s
         tls.certificate.write_text(content)
         tls.key.write_text(content)
     with pytest.raises(CertificateError, match=told):
-        tls.check()
+        tls.context()
 
 
 def test_tls__anothers_key__is_told(authority: trustme.CA, tmp_path: Path) -> None:
     tls = issue(authority, tmp_path)
     authority.issue_cert("other").private_key_pem.write_to_path(str(tls.key))
     with pytest.raises(CertificateError, match="key values mismatch"):
-        tls.check()
+        tls.context()
 
 
 def test_tls__key_with_a_password__is_told(authority: trustme.CA, tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_tls__key_with_a_password__is_told(authority: trustme.CA, tmp_path: Path
         )
     )
     with pytest.raises(CertificateError, match="has a password"):
-        tls.check()
+        tls.context()
 
 
 def test_listening__certificate_without_its_key__is_refused(tmp_path: Path) -> None:

@@ -126,8 +126,11 @@ class Repository:
         self.judge(before, news)  # before any byte is kept
         if self.base is not None:
             self.judge(self.base.read_manifest(project), news)
-        with ThreadPoolExecutor(max_workers=at_once) as pool:
-            published = list((pool.map if at_once > 1 else map)(self._keep, news, [source for _, source in arrivals]))
+        if len(arrivals) == 1 or at_once == 1:
+            published = [self._keep(new, source) for new, source in arrivals]
+        else:
+            with ThreadPoolExecutor(max_workers=at_once) as pool:
+                published = list(pool.map(self._keep, news, [source for _, source in arrivals]))
         return self._list(project, news, published, policy, read=(before,))
 
     def add_kept(self, project: NormalizedName, files: Sequence[File], *, policy: Policy = "private") -> list[Outcome]:

@@ -16,6 +16,8 @@ import zipfile
 import zlib
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,7 @@ from packaging.version import InvalidVersion, Version
 from wheelhouse.errors import IndexRefusesError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from typing import IO, BinaryIO
 
@@ -43,6 +45,7 @@ _END_RECORD, _END_SIZE, _LOCAL_HEADER = b"PK\x05\x06", 22, 30
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|^/|^[A-Za-z]:|(^|/)\.\.?(/|$)|//")
 _CHUNK = 1 << 20
 _SIGNATURES = {"RECORD", "RECORD.jws", "RECORD.p7s"}
+_LONGEST_TAG = 200
 _STRONG = {"sha256", "sha384", "sha512"}
 
 
@@ -96,7 +99,7 @@ def _read(archive: zipfile.ZipFile, name: FileName, bounds: Bounds) -> Described
             f"{name.filename}: WHEEL has other tags: {', '.join(sorted(map(str, tags))) or 'none'}",
             hint="rename with `wheel tags`, which changes both",
         )
-    for problem in _record_problems(archive, texts["RECORD"], folder):
+    for problem in _record_problems(archive, {f"{folder}/{text}": data for text, data in texts.items()}, folder):
         raise IndexRefusesError(f"{name.filename}: {problem}", hint="build the wheel anew, or pack it with `wheel`")
     return described
 
@@ -199,17 +202,25 @@ def _text(archive: zipfile.ZipFile, member: str, where: str, bounds: Bounds) -> 
 
 def _tags(wheel: bytes) -> frozenset[Tag]:
     lines = (line.partition(":") for line in wheel.decode("utf-8").splitlines())
-    return frozenset(tag for key, _, text in lines if key.lower() == "tag" for tag in parse_tag(text.strip()))
+    return frozenset(tag for key, _, text in lines if key.lower() == "tag" for tag in _tag(text.strip()))
 
 
-def _record_problems(archive: zipfile.ZipFile, record: bytes, folder: str) -> Iterator[str]:
+@lru_cache(maxsize=1024)  # few tags on very many wheels
+def _tag(text: str) -> frozenset[Tag]:
+    if len(text) > _LONGEST_TAG:  # each dot multiplies their number
+        raise IndexRefusesError(f"WHEEL has a tag that no filename has room for: {text[:80]}…")
+    return parse_tag(text)
+
+
+def _record_problems(archive: zipfile.ZipFile, known: Mapping[str, bytes], folder: str) -> Iterator[str]:
+    """Yield what RECORD says otherwise; `known` are the members that have been read already."""
     from installer.records import InvalidRecordEntry, RecordEntry, parse_record_file  # noqa: PLC0415 - likewise
 
     exempt = {f"{folder}/{name}" for name in _SIGNATURES}
     try:
         rows = [
             RecordEntry.from_elements(*row)
-            for row in parse_record_file(record.decode("utf-8").splitlines())
+            for row in parse_record_file(known[f"{folder}/RECORD"].decode("utf-8").splitlines())
             if row[0] not in exempt
         ]
     except InvalidRecordEntry as error:
@@ -225,7 +236,7 @@ def _record_problems(archive: zipfile.ZipFile, record: bytes, folder: str) -> It
         if entry is None or entry.name not in _STRONG:
             yield f"{path} has no sha256 in RECORD"
             return
-        with archive.open(member) as file:
+        with BytesIO(known[path]) if path in known else archive.open(member) as file:
             if entry.value != _digest(file, entry.name):
                 yield f"{path} is not what RECORD says"
 

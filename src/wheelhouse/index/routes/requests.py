@@ -86,17 +86,23 @@ async def body_of(request: Request, *, patience: Patience = PATIENCE) -> AsyncIt
         yield piece
 
 
-async def read_json(request: Request, kind: type[_Body]) -> _Body:
-    """Read a small body of the type that no form in a web page can send. Raises IndexRefusesError."""
+async def read_bytes(request: Request, most: int) -> bytes:
+    """Read a body of JSON, of at most so many bytes. Raises IndexRefusesError."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
         raise IndexRefusesError(f"the body has to be {_JSON}", hint=f"Content-Type: {_JSON}, and at least {{}}")
     body = bytearray()
     async for chunk in body_of(request):
         body += chunk
-        if len(body) > _MOST_BYTES:
-            raise IndexRefusesError(f"the body has more than {_MOST_BYTES} bytes")
+        if len(body) > most:
+            raise IndexRefusesError(f"the body has more than {most} bytes")
+    return bytes(body)
+
+
+async def read_json(request: Request, kind: type[_Body]) -> _Body:
+    """Read a small body of the type that no form in a web page can send. Raises IndexRefusesError."""
+    body = await read_bytes(request, _MOST_BYTES)
     try:
-        return kind.model_validate_json(bytes(body))
+        return kind.model_validate_json(body)
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "the body"

@@ -22,6 +22,7 @@ from wheelhouse.index.problems import NOT_FOUND, DeniedError, SilentError
 from wheelhouse.index.routes.managing import managing_routes
 from wheelhouse.index.routes.minting import oidc_routes
 from wheelhouse.index.routes.operations import operation_routes
+from wheelhouse.index.routes.recording import record_routes
 from wheelhouse.index.routes.requests import answer_problem
 from wheelhouse.index.routes.site import asker_of
 from wheelhouse.index.routes.staging import stage_routes
@@ -47,6 +48,7 @@ def make_routes(site: Site) -> Starlette:
             *oidc_routes(site),
             *stage_routes(site),
             *managing_routes(site),
+            *record_routes(site),
             *operation_routes(site),
         ],
         exception_handlers={

@@ -11,10 +11,8 @@ rename; then the fsync of the folder; only then the answer. Locks are files, so 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import secrets
 import shutil
 import time
 import zlib
@@ -22,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
@@ -29,13 +28,13 @@ from packaging.utils import NormalizedName, is_normalized_name
 
 from wheelhouse.errors import NotOnIndexError, StoreDamagedError, StoreUnavailableError
 from wheelhouse.index.model import Sha256, is_sha256
+from wheelhouse.index.stores.scratch import NewFile, tidy
 from wheelhouse.index.stores.store import CHUNK, Blob, claim_name, is_over, parse_manifest, read_range
-from wheelhouse.spool.disk import Locked, sync_folder, write_all
+from wheelhouse.spool.disk import Locked, sync_folder
 from wheelhouse.spool.group_commit import GroupCommit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
     from typing import BinaryIO
 
     from wheelhouse.index.model import Manifest
@@ -46,6 +45,7 @@ _MANIFEST = ".json"
 #: PEP 503: a normalised name, before the ending of a manifest, in names with slashes between them.
 _NAMED = re.compile(r"(?<![^/])([a-z0-9]+(?:-[a-z0-9]+)*)\.json(?![^/])")
 _STAGES = "stages"
+_LOCKS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,15 @@ class FolderStore:
         """Open a store, make it where there is none, and remove what a crash left. Raises StoreUnavailableError."""
         store = cls(root)
         with store._disk():
-            for folder in (store._blobs, store._projects, store._scratch, store._locks):
+            for folder in (store._projects, store._scratch, store._locks):
                 folder.mkdir(parents=True, exist_ok=True)
+            if not store._blobs.is_dir():
+                for number in range(256):
+                    (store._blobs / f"{number:02x}").mkdir(parents=True, exist_ok=True)
+                sync_folder(store._blobs)
             sync_folder(root)
-        store._tidy_scratch()
+        with store._disk():
+            tidy(store._scratch)
         return store
 
     @property
@@ -76,8 +81,8 @@ class FolderStore:
     @contextmanager
     def scratch(self) -> Iterator[BinaryIO]:
         """Open a new file on the store's own disk. Its lock tells `tidy` that somebody is at work on it."""
-        with self._new_file() as (path, handle):
-            file = open(path, "r+b", opener=lambda *_: os.dup(handle))  # noqa: SIM115 - of a handle; closed below
+        with self._new_file() as new:
+            file = new.open()
             try:
                 yield file
             finally:
@@ -86,42 +91,39 @@ class FolderStore:
 
     def put_file(self, source: Path, sha256: Sha256) -> None:
         """Link a scratch file, or a copy of any other, to its final name."""
-        with self._disk():
+        with self._disk(), source.open("rb") as file:
             if source.parent == self._scratch:
-                with source.open("rb") as file:
-                    os.fsync(file.fileno())
-                    self._adopt(source, sha256, os.fstat(file.fileno()).st_size, os.link)
+                os.fsync(file.fileno())
+                self._adopt(str(source), sha256, os.fstat(file.fileno()).st_size)
                 return
             with self.scratch() as copy:
-                with source.open("rb") as file:
-                    shutil.copyfileobj(file, copy, CHUNK)
+                shutil.copyfileobj(file, copy, CHUNK)
                 copy.flush()
                 os.fsync(copy.fileno())
-                self._adopt(copy.name, sha256, copy.tell(), os.replace)
+                self._adopt(copy.name, sha256, copy.tell())
 
     def put_bytes(self, data: bytes, sha256: Sha256) -> None:
-        """Write bytes to a scratch file, which gets its final name then."""
-        with self._disk(), self._new_file() as (path, handle):
-            write_all(handle, data)
-            os.fsync(handle)
-            self._adopt(path, sha256, len(data), os.replace)
+        """Write bytes to a scratch file, and link that to its final name."""
+        with self._disk(), self._new_file() as new:
+            new.write(data)
+            self._adopt(new.path, sha256, len(data))
 
     def local_path(self, sha256: Sha256) -> Path | None:
         """Return the blob's file; None: there is none."""
-        path = self._blob(sha256)
+        path = Path(self._blob(sha256))
         return path if path.is_file() else None
 
     def find_blob(self, sha256: Sha256) -> Blob | None:
         """Return size and time of a blob."""
         with suppress(FileNotFoundError), self._disk():
-            return _facts(sha256, self._blob(sha256).stat())
+            return _facts(sha256, os.stat(self._blob(sha256)))
         return None
 
     def open_range(self, sha256: Sha256, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Yield bytes of a blob in pieces."""
         try:
             with self._disk():
-                yield from read_range(self._blob(sha256), start, end)
+                yield from read_range(Path(self._blob(sha256)), start, end)
         except FileNotFoundError as error:
             raise NotOnIndexError(f"the store has no bytes of sha256 {sha256}") from error
 
@@ -136,8 +138,8 @@ class FolderStore:
 
     def remove_blob(self, sha256: Sha256, *, put_before: datetime) -> bool:
         """Remove a blob under the lock that `put_file` takes, so that none is lost that is just being put."""
-        path = self._blob(sha256)
-        with suppress(FileNotFoundError), self._disk(), self._locked(sha256[:2]):
+        path = Path(self._blob(sha256))
+        with suppress(FileNotFoundError), self._disk(), self._locked(sha256):
             if _facts(sha256, path.stat()).modified < put_before:
                 path.unlink()
                 sync_folder(path.parent)
@@ -147,22 +149,20 @@ class FolderStore:
     def read_manifest(self, project: NormalizedName) -> Manifest | None:
         """Read a project's manifest."""
         path = self._manifest(project)
-        with suppress(FileNotFoundError), self._disk():
-            return parse_manifest(path.read_bytes(), project, str(path))
+        with suppress(FileNotFoundError), self._disk(), open(path, "rb") as file:
+            return parse_manifest(file.read(), project, path)
         return None
 
     def swap_manifest(self, manifest: Manifest) -> bool:
-        """Compare generations and write, under the project's lock."""
+        """Compare generations and replace, under the project's lock; what takes time is done before and after."""
         path = self._manifest(manifest.name)
-        with self._disk(), self._room_held():
-            with self._locked(_shelf(manifest.name)):
+        with self._disk(), self._room_held(), self._new_file() as new:
+            new.write(manifest.to_json())
+            with self._locked(manifest.name):
                 if self._generation(path) != manifest.generation - 1:
                     return False
-                with self._new_file() as (scratch, handle):
-                    write_all(handle, manifest.to_json())
-                    os.fsync(handle)
-                    os.replace(scratch, path)  # noqa: PTH105 - a text
-            self._sync(self._projects)
+                new.rename(path)
+            self._sync(str(self._projects))
         return True
 
     def projects(self) -> dict[NormalizedName, str]:
@@ -179,13 +179,13 @@ class FolderStore:
     def names(self) -> set[NormalizedName]:
         """List the manifests by their names alone: one pass over one text, which a slash cannot be in otherwise."""
         with suppress(FileNotFoundError), self._disk():
-            return set(map(NormalizedName, _NAMED.findall("/".join(os.listdir(self._projects)))))  # noqa: PTH208 - texts
+            return set(map(NormalizedName, _NAMED.findall("/".join(os.listdir(self._projects)))))
         return set()  # a stage that nothing was put on yet
 
     def mark(self, project: NormalizedName) -> str | None:
         """Return inode, time and size of a manifest."""
         with suppress(FileNotFoundError), self._disk():
-            return _mark(self._manifest(project).stat())
+            return _mark(os.stat(self._manifest(project)))
         return None
 
     def claim(self, name: str, *, until: datetime) -> bool:
@@ -206,7 +206,7 @@ class FolderStore:
         None while that is young: of two swaps within one tick of the clock the second would not show.
         """
         with suppress(OSError):
-            changed = os.stat(self._projects).st_mtime_ns  # noqa: PTH116 - of a text, and asked often
+            changed = os.stat(self._projects).st_mtime_ns
             return str(changed) if time.time_ns() - changed > _YOUNG else None
         return None
 
@@ -223,9 +223,9 @@ class FolderStore:
 
     def remove_manifest(self, manifest: Manifest, *, written_before: datetime) -> bool:
         """Remove it under the project's lock."""
-        path = self._manifest(manifest.name)
-        with suppress(FileNotFoundError), self._disk(), self._locked(_shelf(manifest.name)):
-            if path.stat().st_mtime >= written_before.timestamp() or self._generation(path) != manifest.generation:
+        path = Path(self._manifest(manifest.name))
+        with suppress(FileNotFoundError), self._disk(), self._locked(manifest.name):
+            if path.stat().st_mtime >= written_before.timestamp() or self._generation(str(path)) != manifest.generation:
                 return False
             path.unlink()
             sync_folder(path.parent)
@@ -234,13 +234,13 @@ class FolderStore:
 
     def tidy(self, *, put_before: datetime) -> int:
         """Remove scratch files that nobody is at work on, claims that are over, and folders of stages long gone."""
-        removed = self._tidy_scratch()
         with self._disk():
+            removed = tidy(self._scratch)
             for claim in self._claims.glob("*"):
                 if is_over(claim.name, before=put_before):
                     claim.unlink(missing_ok=True)
             for stage in sorted((self.root / _STAGES).glob("*")):
-                with self._locked(_STAGES):
+                with self._stages_held():
                     if stage.stat().st_mtime < put_before.timestamp() and not any(stage.iterdir()):
                         stage.rmdir()
         return removed
@@ -265,20 +265,21 @@ class FolderStore:
     def _locks(self) -> Path:
         return self.root / "locks"
 
-    def _blob(self, sha256: Sha256) -> Path:
-        return self._blobs / sha256[:2] / sha256
+    def _blob(self, sha256: Sha256) -> str:
+        return f"{self.root}/blobs/{sha256[:2]}/{sha256}"
 
-    def _manifest(self, project: NormalizedName) -> Path:
-        return self._projects / f"{project}{_MANIFEST}"
+    def _manifest(self, project: NormalizedName) -> str:
+        return f"{self.root}/{self.room}/{project}{_MANIFEST}"
 
-    def _generation(self, path: Path) -> int:
+    def _generation(self, path: str) -> int:
         """Return the generation on disk, 0 for none, without the cost of a whole manifest."""
         try:
-            return int(orjson.loads(path.read_bytes()).get("generation", 1))
+            with open(path, "rb") as file:
+                return int(orjson.loads(file.read()).get("generation", 1))
         except FileNotFoundError:
             return 0
         except (ValueError, AttributeError, TypeError) as error:
-            raise StoreDamagedError("not a manifest that can be read", where=str(path)) from error
+            raise StoreDamagedError("not a manifest that can be read", where=path) from error
 
     @contextmanager
     def _room_held(self) -> Iterator[None]:
@@ -286,17 +287,21 @@ class FolderStore:
         if self._projects.parent == self.root:
             yield
             return
-        with self._locked(_STAGES):
+        with self._stages_held():
             if not self._projects.is_dir():
                 self._projects.mkdir(parents=True, exist_ok=True)
                 sync_folder(self._projects.parent)
                 sync_folder(self.root)
             yield
 
-    def _locked(self, shelf: str) -> Locked:
-        return Locked(f"{self.root}/locks/{shelf}")
+    def _locked(self, name: str) -> Locked:
+        """Return the lock of a blob or a project, which it shares with others: it is held for moments."""
+        return Locked(f"{self.root}/locks/{zlib.crc32(name.encode()) % _LOCKS:x}")
 
-    def _sync(self, folder: Path) -> None:
+    def _stages_held(self) -> Locked:
+        return Locked(f"{self.root}/locks/{_STAGES}")
+
+    def _sync(self, folder: str) -> None:
         self.commits.commit(folder, partial(sync_folder, folder))
 
     @contextmanager
@@ -315,58 +320,41 @@ class FolderStore:
         return StoreUnavailableError(message, where=self.address, hint="look at the disk: room, rights, mount")
 
     @contextmanager
-    def _new_file(self) -> Iterator[tuple[str, int]]:
-        """Make a scratch file; yield its path and its handle. It is gone at the end, unless it has got another name."""
+    def _new_file(self) -> Iterator[NewFile]:
+        """Make a scratch file; its scratch name is gone at the end."""
         with self._disk():
-            path, handle = self._new_scratch()
+            new = NewFile.make(self._scratch)
         try:
-            yield path, handle
+            yield new
         finally:
-            os.close(handle)
-            with self._disk(), suppress(FileNotFoundError):  # it has got its place in the store
-                os.unlink(path)  # noqa: PTH108 - a text
+            with self._disk():
+                new.close()
 
-    def _new_scratch(self) -> tuple[str, int]:
-        while True:
-            path = f"{self.root}/scratch/{secrets.token_hex(16)}"
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            if os.fstat(handle).st_nlink:  # else a tidying neighbour was faster than our lock
-                return path, handle
-            os.close(handle)
-
-    def _tidy_scratch(self) -> int:
-        removed = 0
-        with self._disk():
-            for path in self._scratch.iterdir():
-                with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    path.unlink()
-                    removed += 1
-        return removed
-
-    def _adopt(
-        self, scratch: Path | str, sha256: Sha256, size: int, give_name: Callable[[Path | str, Path], None]
-    ) -> None:
-        """Give bytes their name, where they have none yet; `give_name` is a link or a rename."""
+    def _adopt(self, scratch: str, sha256: Sha256, size: int) -> None:
+        """Give bytes that are on the disk their name, where they have none yet."""
         path = self._blob(sha256)
-        with self._locked(sha256[:2]):
-            if not path.parent.is_dir():
-                path.parent.mkdir(exist_ok=True)
-                sync_folder(self._blobs)
+        with self._locked(sha256):
             found = _size(path)
             if found == size:
                 os.utime(path)
             else:
                 if found is not None:  # cut short by a failing disk
-                    path.unlink()
-                give_name(scratch, path)
-        self._sync(path.parent)  # also where the bytes were there: their first writer may not have come so far yet
+                    os.unlink(path)
+                self._link(scratch, path)
+        self._sync(path[: -len(sha256)])  # also where the bytes were there: who was first may not have come so far yet
+
+    def _link(self, scratch: str, path: str) -> None:
+        try:
+            os.link(scratch, path)
+        except FileNotFoundError:  # a store from elsewhere, without the empty shelves
+            os.mkdir(os.path.dirname(path))
+            sync_folder(self._blobs)
+            os.link(scratch, path)
 
 
-def _size(path: Path) -> int | None:
+def _size(path: str) -> int | None:
     try:
-        return os.stat(path).st_size  # noqa: PTH116 - asked for each upload
+        return os.stat(path).st_size
     except FileNotFoundError:
         return None
 
@@ -377,7 +365,3 @@ def _facts(sha256: Sha256, stat: os.stat_result) -> Blob:
 
 def _mark(stat: os.stat_result) -> str:
     return f"{stat.st_ino:x}-{stat.st_mtime_ns:x}-{stat.st_size:x}"
-
-
-def _shelf(project: str) -> str:
-    return f"{zlib.crc32(project.encode()) & 0xFF:02x}"

@@ -154,5 +154,5 @@ def _file_json(said: Mapping[str, Any], origin: Origin, links: Links) -> dict[st
     known = {key: value for key, value in said.items() if key not in _NOT_PASSED_ON}
     known["url"] = links.file(origin)
     if origin.metadata is not None:
-        known["core-metadata"] = known["dist-info-metadata"] = {"sha256": origin.metadata}
+        known["core-metadata"] = {"sha256": origin.metadata}
     return known
