@@ -180,6 +180,17 @@ OPERATIONS: Mapping[str, Mapping[str, _Operation]] = {
         _object(("policy",), policy={"enum": list(get_args(Policy))}, reason=_REASON),
         "put",
     ),
+    "/_/records/": _plain("Which builds have a record here, and when they began", _JSON, scope="read"),
+    "/_/records/{job}": {
+        **_plain("The record of a build", _JSON, scope="read"),
+        "put": _Operation(
+            says="Keep a build's record and the end of its log, unless a newer record is there",
+            gives=(_JSON,),
+            body=_object(("record",), record={"type": "object"}, log={"type": "string"}),
+            more=_SLOW,
+            scope="upload",
+        ),
+    },
     "/_/oidc/audience": _plain(f"{_PUBLISHING}whom an identity has to be made for", _JSON, fails=_JSON),
     "/_/oidc/mint-token": {
         "post": _Operation(
