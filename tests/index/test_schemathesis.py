@@ -1,7 +1,7 @@
 """A real server over HTTP, asked by schemathesis for all that its own OpenAPI document says, and what it does not.
 
 No answer is a server error, all are documented, in the media types that are, and none has a secret, a path or a
-traceback in it. `WHEELHOUSE_FUZZ=600` goes on for so many seconds.
+traceback in it. `WHEELHOUSE_FUZZ_SECONDS=600` goes on for so many seconds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from wheelhouse.index.stores.folder import FolderStore
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SECONDS = os.environ.get("WHEELHOUSE_FUZZ")
+SECONDS = os.environ.get("WHEELHOUSE_FUZZ_SECONDS")
 QUICK = ("--max-time", "20", "--generation-deterministic")
 CHECKS = (
     "not_a_server_error",
