@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from packaging.utils import canonicalize_name
+from uv import find_uv_bin
 
 from arrivals import sha256
 from asgi import Client, form
@@ -260,7 +261,7 @@ def test_server__killed_with_things_pending__the_next_one_has_them(setting: Sett
         token = wheelhouse(server.registry, "token", "create", "ci", "--scope", "upload:*")
         setting.go_down()
         for name, _ in files:
-            command = ["uv", "publish", "--publish-url", f"{server.url}/legacy/", "--token", token]
+            command = [find_uv_bin(), "publish", "--publish-url", f"{server.url}/legacy/", "--token", token]
             done = subprocess.run(
                 [*command, setting.folder / "made" / name], capture_output=True, text=True, check=False
             )

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     from index_server import IndexServer
 
-SPAM = SmallWheel(name="my_spam", files={"my_spam.py": "ANSWER = 42\n"})
+#: Too large to be kept in memory on its way: an upload that has begun shows on the disk.
+SPAM = SmallWheel(name="my_spam", files={"my_spam.py": "ANSWER = 42\n", "noise": os.urandom(500_000).hex()})
 
 
 @pytest.fixture(scope="module")
@@ -321,3 +322,11 @@ def test_deploy__unit__is_one_that_systemd_reads(tmp_path: Path) -> None:
     unit.write_text(text.replace("/opt/wheelhouse/bin/wheelhouse", sys.executable))
     verified = run(analyze, "verify", "--man=no", str(unit))
     assert (verified.returncode, verified.stderr) == (0, "")
+    rated = run(analyze, "security", "--no-pager", "--offline=true", "--threshold=20", str(unit))
+    assert rated.returncode == 0, rated.stdout  # 2.0 of 10: next to no rights
+
+
+def test_deploy__unit__runs_as_the_user_that_is_made_for_it() -> None:
+    unit, users = ((DEPLOY / f"wheelhouse.{kind}").read_text() for kind in ("service", "sysusers"))
+    (made,) = [line.split()[1] for line in users.splitlines() if line.startswith("u ")]
+    assert f"\nUser={made}\n" in unit

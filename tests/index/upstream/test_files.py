@@ -176,7 +176,7 @@ def test_file__larger_than_the_budget__is_503(upstream: FakeUpstream, tmp_path: 
     async def ask() -> None:
         async with mirroring(tmp_path, upstream, budget=1000) as index:
             got = await index.get(await index.url("eggs"))
-            assert (got.status, got.headers["retry-after"]) == (503, "60")
+            assert (got.status, got.headers["Retry-After"]) == (503, "60")
             assert b"has no room for it" in got.body
 
     asyncio.run(ask())

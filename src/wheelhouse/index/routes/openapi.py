@@ -141,6 +141,9 @@ OPERATIONS: Mapping[str, Mapping[str, _Operation]] = {
     _FILES: _file("A file"),
     f"{_FILES}.metadata": _file("The METADATA of a wheel (PEP 658)"),
     "/pypi/{project}/json": _plain("A project in PyPI's older JSON form", _JSON, more=_MOVED),
+    "/integrity/{project}/{version}/{filename}/provenance": _plain(
+        "A file's provenance (PEP 740)", _BYTES, more={302: "It is at the file's own address."}
+    ),
     "/legacy/": _upload("Publish a file"),
     "/legacy": _upload("Publish a file"),
     "/_/stages/": _plain("The stages of what the asker may upload", _JSON, scope="upload"),
@@ -177,6 +180,17 @@ OPERATIONS: Mapping[str, Mapping[str, _Operation]] = {
         _object(("policy",), policy={"enum": list(get_args(Policy))}, reason=_REASON),
         "put",
     ),
+    "/_/records/": _plain("Which builds have a record here, and when they began", _JSON, scope="read"),
+    "/_/records/{job}": {
+        **_plain("The record of a build", _JSON, scope="read"),
+        "put": _Operation(
+            says="Keep a build's record and the end of its log, unless a newer record is there",
+            gives=(_JSON,),
+            body=_object(("record",), record={"type": "object"}, log={"type": "string"}),
+            more=_SLOW,
+            scope="upload",
+        ),
+    },
     "/_/oidc/audience": _plain(f"{_PUBLISHING}whom an identity has to be made for", _JSON, fails=_JSON),
     "/_/oidc/mint-token": {
         "post": _Operation(
@@ -247,7 +261,7 @@ def _told(path: str, one: _Operation) -> dict[str, Any]:
 
 
 def _content(status: int, one: _Operation) -> dict[str, Any]:
-    if status in {301, 304}:  # without a body
+    if status in {301, 302, 304}:  # without a body
         return {}
     kinds = one.gives if status in {200, 206} else (one.fails,)
     return {"content": {kind: {} for kind in dict.fromkeys((*kinds, *((_TEXT,) if status == 404 else ())))}}  # noqa: PLR2004 - RFC 9110

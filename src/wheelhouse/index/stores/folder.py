@@ -62,7 +62,7 @@ class FolderStore:
         """Open a store, make it where there is none, and remove what a crash left. Raises StoreUnavailableError."""
         store = cls(root)
         with store._disk():
-            for folder in (store._projects, store._scratch, store._locks):
+            for folder in (store._projects, store._scratch, store._locks, store._claims):
                 folder.mkdir(parents=True, exist_ok=True)
             if not store._blobs.is_dir():
                 for number in range(256):
