@@ -64,7 +64,7 @@ def uploads(wheels: Path, *, rounds: int) -> None:
             return root, token(registry)
 
         def pypiserver(folder: Path) -> list[str]:
-            server = peers.Wheels(folder=folder / "packages", projects=0, versions=0)
+            server = peers.Wheels(folder=folder / "packages", projects=0, versions=0, size=0)
             server.folder.mkdir()
             running = stack.enter_context(peers.pypiserver(server, folder))
             address = running.pages.removesuffix("simple/")

@@ -35,7 +35,7 @@ from wheelhouse.index.pages.negotiation import negotiate
 from wheelhouse.index.pages.render import Links
 from wheelhouse.index.problems import NOT_FOUND, Problem, problem_of
 from wheelhouse.index.routes.site import Site, asker_of, request_id, with_request_id
-from wheelhouse.index.serving.answers import PATHSEND, Reply, Sent
+from wheelhouse.index.serving.answers import PATHSEND, GoneError, Reply, Sent
 from wheelhouse.index.serving.proxies import NO_PROXIES, Proxies
 from wheelhouse.index.stores.opening import open_store
 from wheelhouse.index.telling.logs import Answered, is_told, tell
@@ -173,7 +173,7 @@ class IndexApp:
         try:
             await self._answer(path, scope, receive, sent)
         except Exception as error:
-            if sent.status:
+            if sent.status:  # it is half told
                 raise
             LOG.exception("%s %s", scope["method"], path, extra={"request": sent.request})
             head = scope["method"] == "HEAD"
@@ -201,6 +201,8 @@ class IndexApp:
             return
         try:
             await answer(path, scope, asker, reply)
+        except GoneError:
+            raise
         except Exception as error:
             problem = problem_of(error)
             if problem.ours:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
@@ -22,7 +23,7 @@ from wheelhouse.index.access.auth import FORWARDED, is_local
 from wheelhouse.index.model import FileName
 from wheelhouse.index.pages.conditions import best_encoding
 from wheelhouse.index.pages.negotiation import negotiate
-from wheelhouse.index.serving.answers import PATHSEND, file_headers, page_answer
+from wheelhouse.index.serving.answers import PATHSEND, GoneError, file_headers, page_answer
 from wheelhouse.index.telling.logs import is_told
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from wheelhouse.index.pages.catalog import Entry
     from wheelhouse.index.serving.answers import Header, Message, Receive, Scope, Send
     from wheelhouse.index.serving.app import IndexApp
+    from wheelhouse.index.serving.connection import Exchange
     from wheelhouse.index.telling.traffic import Kind
 
 _PAGES, _FILES = "/simple/", "/files/"
@@ -114,14 +116,22 @@ class Front:
         self._app.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request by the application; files go by the `send_file` of the scope's state, if that has one."""
+        """Answer a request by the application; the scope's state has the `exchange`, if it comes by a connection."""
         scope["root_path"] = self._prefix
-        send_file: Send | None = scope.get("state", {}).get("send_file")
+        exchange: Exchange | None = scope.get("state", {}).get("exchange")
 
         async def pass_on(message: Message) -> None:
-            await (send_file(message) if send_file is not None and message["type"] == PATHSEND else send(message))
+            if exchange is None:
+                await send(message)
+            elif message["type"] == PATHSEND:
+                await exchange.send_file(message["path"], message["size"])
+            elif exchange.gone and message.get("more_body"):
+                raise GoneError
+            else:
+                await send(message)
 
-        await self._app(scope, receive, pass_on)
+        with suppress(GoneError):
+            await self._app(scope, receive, pass_on)
 
     def question(self, target: bytes, headers: Headers) -> Question | None:
         """Return what a GET of a target asks for; None: it is for the application."""
