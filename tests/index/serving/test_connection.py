@@ -327,6 +327,15 @@ def test_silence__before_a_request__is_ended(running: Running) -> None:
         assert client.recv(100) == b""
 
 
+def test_connection__in_use__is_kept(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running.server.config, "timeout_keep_alive", 1)
+    with running.connected() as client:
+        for request in (PAGE, HEALTH, *[PAGE] * 6):
+            client.sendall(request)
+            assert statuses(whole(client)) == [200]
+            time.sleep(0.25)
+
+
 def test_head__slow__is_told_so(running: Running) -> None:
     with running.connected() as client:
         client.sendall(PAGE[:20])

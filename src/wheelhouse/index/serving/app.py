@@ -215,20 +215,19 @@ class IndexApp:
     def _count(self, path: str, scope: Scope, sent: Sent, seconds: float) -> None:
         kind = kind_of(path)
         self.site.traffic.add(kind, sent.status, size=sent.size, seconds=seconds)
-        if not is_told(self.access_log, kind, sent.status):
-            return
-        asker = asker_of(scope)
-        answered = Answered(
-            method=scope["method"],
-            path=path,
-            status=sent.status,
-            size=sent.size,
-            seconds=seconds,
-            who=self.site.who(asker),
-            address=asker.address,
-            request=sent.request or request_id(asker),
-        )
-        tell(answered)
+        if is_told(self.access_log, kind, sent.status):
+            asker = asker_of(scope)
+            answered = Answered(
+                method=scope["method"],
+                path=path,
+                status=sent.status,
+                size=sent.size,
+                seconds=seconds,
+                who=self.site.who(asker),
+                address=asker.address,
+                request=sent.request or request_id(asker),
+            )
+            tell(answered)
 
     async def _theirs(self, origin: Origin, sha256: str, shelf: str, suffix: str, reply: Reply) -> None:
         """Answer with an upstream's file, or the metadata of one."""

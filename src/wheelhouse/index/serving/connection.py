@@ -129,6 +129,9 @@ class Connection(HttpToolsProtocol):
         if waits and now - self._heard > PATIENCE:
             self.transport.abort()
 
+    def timeout_keep_alive_handler(self) -> None:
+        """Leave it to `look`: uvicorn knows of no answer that was ready."""
+
     def _free(self) -> bool:
         """Say whether nothing stands before an answer."""
         return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
@@ -149,7 +152,8 @@ class Connection(HttpToolsProtocol):
         ready = self.app.ready(question, self._address) if question is not None else None
         if ready is None:
             return False
-        self._question = question
+        if b"x-request-id" not in headers:  # else nobody sends the same again
+            self._question = question
         self._send_ready(ready)
         return True
 
