@@ -70,7 +70,7 @@ def ways(wheels: Path) -> list[Way]:
     """Return the ways that are compared; each upload goes to a server that has nothing yet."""
 
     def pypiserver(folder: Path, stack: ExitStack) -> tuple[list[str], psutil.Process]:
-        server = peers.Wheels(folder=folder / "packages", projects=0, versions=0)
+        server = peers.Wheels(folder=folder / "packages", projects=0, versions=0, size=0)
         server.folder.mkdir()
         running = stack.enter_context(peers.pypiserver(server, folder))
         return [*twine(running.pages.removesuffix("simple/"), "a", "a"), *files(wheels)], running.process
