@@ -39,7 +39,7 @@ FLOORS = (
         "joblog",
         "spool",
     ),
-    ("toml", "toml_problems", "finding", "process", "address"),
+    ("toml", "toml_problems", "finding", "process", "locking", "address"),
     ("errors", "__init__"),
 )
 LEVEL = {name: len(FLOORS) - number for number, floor in enumerate(FLOORS) for name in floor}

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import tiny
+from servers import Answer, serve
 from wheelhouse.errors import CanceledError, InvalidFileError, JobsFailedError, MachineError, NotReproducibleError
 from wheelhouse.target import native_arch
 
@@ -379,6 +380,32 @@ def test_build__interrupted__keeps_what_is_finished_and_leaves_no_process(tmp_pa
     assert "stopped" in talk
     assert [path for path in work.iterdir() if path.is_dir()] == []
     assert wheels(registry) == []
+
+
+def test_build__source_trickles_in__ends_with_its_time_and_by_ctrl_c(tmp_path: Path) -> None:
+    with serve({"/ant-1.0.tar.gz": [Answer(body=b"x" * 10_000, pause=0.2)]}) as server:
+        registry = tiny.write_registry(tmp_path, tiny.Tiny(name="ant"))
+        recipe = registry / "recipes/ant/recipe.toml"
+        own = (registry / "sdists/ant-1.0.tar.gz").as_uri()
+        text = recipe.read_text().replace(own, f"{server.url}/ant-1.0.tar.gz")
+        recipe.write_text(f'{text}\n[resources]\ntimeout = "3s"\n')
+        assert failing(registry, WHEELHOUSE_CACHE=str(tmp_path / "cache"))["kind"] == "timeout"
+
+        recipe.write_text(text)
+        child = subprocess.Popen(
+            [*command(registry), "ant", "--python", tiny.HERE],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "WHEELHOUSE_CACHE": str(tmp_path / "cache")},
+        )
+        deadline = time.monotonic() + 60
+        while len(server.asked) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        _, talk = child.communicate(timeout=30)
+        assert child.returncode == CanceledError.exit_code
+        assert "error: stopped" in talk
 
 
 def _log(registry: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 #: What a job is taken to need when its recipe does not say (bytes).
 _USUAL_MEMORY = 10**9
 _TICK = 0.2
+#: Seconds that jobs have to end in once the run is stopped; what they leave behind is cleared away by the next run.
+_GRACE = 15.0
 
 
 def default_width(entries: Sequence[Planned]) -> int:
@@ -82,7 +85,7 @@ def run(
             state.running += 1
             ready.put(entry)
     threads = [
-        threading.Thread(target=_work, args=(ready, done, worker, state), name=f"job-{number}")
+        threading.Thread(target=_work, args=(ready, done, worker, state), name=f"job-{number}", daemon=True)
         for number in range(min(width, state.running + len(state.waiting)))
     ]
     for thread in threads:
@@ -92,13 +95,21 @@ def run(
             _settle(_next(done), state, ready, finished)
     except BaseException:
         processes.cancel()
+        _join(threads, ready, patience=_GRACE)
         raise
-    finally:
-        for _ in threads:
-            ready.put(None)
-        for thread in threads:
-            thread.join()
+    _join(threads, ready, patience=None)
     return state.records
+
+
+def _join(
+    threads: Sequence[threading.Thread], ready: queue.SimpleQueue[Planned | None], *, patience: float | None
+) -> None:
+    """Let the threads end, for `patience` seconds at most: one may hang on a server that says nothing."""
+    for _ in threads:
+        ready.put(None)
+    deadline = None if patience is None else time.monotonic() + patience
+    for thread in threads:
+        thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
 
 def _work(
