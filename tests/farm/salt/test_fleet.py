@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -30,7 +31,6 @@ from wheelhouse.salt_config import SaltSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 
@@ -94,9 +94,12 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
         "intel": minion("intel", arch="x86_64", engine="docker"),
         "arm": minion("arm", arch="aarch64", engine="podman", emulates=["x86_64"]),
     }
+    on_master = {
+        "wheelhouse": {"command": f"{Path(sys.executable).parent}/wheelhouse", "registry": str(folder / "runs")}
+    }
     with (
         index_server(folder / "index", "--allow-anonymous-upload") as index,
-        salt_fleet(salt, folder, minions, wired=("arm",)) as fleet,
+        salt_fleet(salt, folder, minions, wired=("arm",), master=on_master) as fleet,
     ):
         yield Farm(fleet=fleet, index=index)
 
@@ -296,7 +299,15 @@ def test_fleet__by_hand__a_minion_builds_of_its_own_registry_and_says_what_it_ma
     assert "wheelhouse.build has no argument" in farm.fleet.call("intel", "wheelhouse.build", "markupsafe", "pyhton=x")
 
 
-def test_fleet__runner__shows_what_minions_do(farm: Farm) -> None:
+def test_fleet__runner__plans_and_shows_what_minions_do(farm: Farm) -> None:
+    farm.registry(farm.fleet.folder / "runs", *sleepers("sleep1k"))
+    told = json.loads(farm.fleet.run("salt-run", "--out=json", "wheelhouse.plan", "arch=aarch64").stdout)
+    places = {entry["target"]: entry["action"] for entry in told}
+    assert places[f"{_CP}-manylinux_aarch64"] == "build"
+    assert places["cp311-musllinux_aarch64"] == "unavailable"
+    refused = farm.fleet.run("salt-run", "wheelhouse.plan", "sleep1k", "python=3.10").stdout
+    assert "YAML takes 1.10 for the number 1.1" in refused
+
     told = json.loads(farm.fleet.run("salt-run", "--out=json", "wheelhouse.status").stdout)
     assert set(told) == {"intel", "arm"}
     assert told["intel"]["version"] == __version__
