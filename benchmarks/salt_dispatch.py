@@ -212,7 +212,7 @@ def main() -> None:
             salt_bus(settings(fleet), processes=Processes(), log=folder / "salt.txt") as bus,
         ):
             print(f"load {psutil.getloadavg()[0]:.1f}, memory in use {psutil.virtual_memory().used / 1e9:.1f} GB")
-            compare_sending(fleet, bus, chosen.jobs)
+            compare_sending(fleet, bus, min(chosen.jobs, 200))
             run_all(bus, folder, chosen.jobs)
 
 
