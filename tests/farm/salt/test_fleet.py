@@ -94,6 +94,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
         "intel": minion("intel", arch="x86_64", engine="docker"),
         "arm": minion("arm", arch="aarch64", engine="podman", emulates=["x86_64"]),
     }
+    minions["arm"]["multiprocessing"] = True  # Salt's default; the other has threads, which take less memory
     on_master = {
         "wheelhouse": {"command": f"{Path(sys.executable).parent}/wheelhouse", "registry": str(folder / "runs")}
     }
@@ -220,13 +221,13 @@ def test_fleet__the_master_is_killed__no_result_is_lost_and_none_built_twice(far
     assert sorted(began) == sorted(records(registry))
 
 
-def test_fleet__a_minion_is_cut_off_for_a_while__its_result_is_asked_for(farm: Farm, tmp_path: Path) -> None:
+def test_fleet__a_minion_is_cut_off_for_a_minute__its_result_is_asked_for(farm: Farm, tmp_path: Path) -> None:
     registry = farm.registry(tmp_path, *sleepers("sleep4h"), builder="cibuildwheel")
     process = build(registry, "--arch", "aarch64")
     until(lambda: running(farm, "arm", registry), 60, "arm has a job")
     for wire in farm.fleet.wires["arm"]:
         wire.cut.set()
-    time.sleep(20)
+    time.sleep(60)
     for wire in farm.fleet.wires["arm"]:
         wire.cut.clear()
     status, _, err = end(process)
