@@ -114,7 +114,7 @@ def build(registry: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command(registry, *words), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def end(process: subprocess.Popen[str], seconds: float = 180.0) -> tuple[int, str, str]:
+def end(process: subprocess.Popen[str], seconds: float = 400.0) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=seconds)
     return process.returncode, out, err
 
@@ -175,7 +175,7 @@ def test_fleet__a_minion_is_killed_with_its_job__the_job_goes_elsewhere(farm: Fa
         tmp_path, *sleepers("sleep6a", "sleep6b"), builder="cibuildwheel", settings='lost-after = "6s"\n'
     )
     process = build(registry, "--arch", "x86_64")
-    until(lambda: running(farm, "intel", registry), 60, "intel has a job")
+    until(lambda: running(farm, "intel", registry), 180, "intel has a job")
     for one in psutil.process_iter(["cmdline"]):  # a power cut: what it runs dies too
         if str(farm.fleet.root("intel")) in " ".join(one.info["cmdline"] or ()):
             one.kill()
@@ -193,7 +193,7 @@ def test_fleet__a_minion_is_killed_with_its_job__the_job_goes_elsewhere(farm: Fa
 def test_fleet__a_minion_is_killed_and_comes_back__its_job_has_gone_on(farm: Farm, tmp_path: Path) -> None:
     registry = farm.registry(tmp_path, *sleepers("sleep12c"), builder="cibuildwheel")
     process = build(registry, "--arch", "aarch64")
-    until(lambda: running(farm, "arm", registry), 60, "arm has a job")
+    until(lambda: running(farm, "arm", registry), 180, "arm has a job")
     farm.fleet.minions["arm"].kill()
     farm.fleet.minions["arm"].start()
     status, _, err = end(process)
@@ -204,7 +204,7 @@ def test_fleet__a_minion_is_killed_and_comes_back__its_job_has_gone_on(farm: Far
 def test_fleet__the_master_is_killed__no_result_is_lost_and_none_built_twice(farm: Farm, tmp_path: Path) -> None:
     registry = farm.registry(tmp_path, *sleepers("sleep5d", "sleep5e", "sleep5f", "sleep5g"), builder="cibuildwheel")
     process = build(registry, "--arch", "x86_64")
-    until(lambda: running(farm, "intel", registry) and running(farm, "arm", registry), 60, "both have jobs")
+    until(lambda: running(farm, "intel", registry) and running(farm, "arm", registry), 180, "both have jobs")
     farm.fleet.master.kill()
     time.sleep(12)  # the results are returned to nobody
     farm.fleet.master.start()
@@ -224,7 +224,7 @@ def test_fleet__the_master_is_killed__no_result_is_lost_and_none_built_twice(far
 def test_fleet__a_minion_is_cut_off_for_a_minute__its_result_is_asked_for(farm: Farm, tmp_path: Path) -> None:
     registry = farm.registry(tmp_path, *sleepers("sleep4h"), builder="cibuildwheel")
     process = build(registry, "--arch", "aarch64")
-    until(lambda: running(farm, "arm", registry), 60, "arm has a job")
+    until(lambda: running(farm, "arm", registry), 180, "arm has a job")
     for wire in farm.fleet.wires["arm"]:
         wire.cut.set()
     time.sleep(60)
@@ -240,7 +240,7 @@ def test_fleet__a_minion_is_cut_off_for_a_minute__its_result_is_asked_for(farm: 
 def test_fleet__interrupted__jobs_on_the_minions_end(farm: Farm, tmp_path: Path) -> None:
     registry = farm.registry(tmp_path, *sleepers("sleep90i"), builder="cibuildwheel")
     process = build(registry, "--arch", "aarch64")
-    until(lambda: running(farm, "arm", registry), 60, "arm has a job")
+    until(lambda: running(farm, "arm", registry), 180, "arm has a job")
     process.send_signal(signal.SIGINT)
     status, _, err = end(process)
     assert status == 130, err
@@ -273,7 +273,7 @@ def test_fleet__salts_own_command__exits_with_0_whatever_happened_and_the_bus_ha
             bus.send(Call(function="wheelhouse.no_such", arguments={}, to=["intel"])): "is not available",
         }
         told: dict[str, Returned] = {}
-        until(lambda: _take(bus, calls, told), 60, "both return")
+        until(lambda: _take(bus, calls, told), 180, "both return")
     assert told["status"].code == 2
     assert "no recipe for `no-such`" in told["status"].value["said"]
     assert told["is not available"].code != 0
