@@ -176,10 +176,10 @@ def test_fleet__a_minion_is_killed_with_its_job__the_job_goes_elsewhere(farm: Fa
     )
     process = build(registry, "--arch", "x86_64")
     until(lambda: running(farm, "intel", registry), 180, "intel has a job")
+    farm.fleet.minions["intel"].kill()
     for one in psutil.process_iter(["cmdline"]):  # a power cut: what it runs dies too
         if str(farm.fleet.root("intel")) in " ".join(one.info["cmdline"] or ()):
             one.kill()
-    farm.fleet.minions["intel"].kill()
     try:
         status, _, err = end(process)
     finally:
