@@ -2,7 +2,7 @@
 
 What it signs is an attestation in every field (PEP 740) that pypi-attestations reads and an index takes; its
 certificate is signed by itself and its log entry was never logged, so no verifier of the world accepts it. That is what
-tests of verifying hold it against; what a verifier does accept is in `index/data`, signed by a real job.
+tests of verifying hold it against; what a verifier does accept is in `index/changes/data`, signed by a real job.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from wheelhouse.verify.identity import check_signatures, statements
 
 FILENAME = "pypi_attestations-0.0.19.tar.gz"
 SHA256 = "9bb1add04b1b4e182be6b0b80931593f7a291eb49d69b4fd728a5d4cbcdc4bd3"
-DATA = Path(__file__).parents[1] / "index" / "data" / f"{FILENAME}.provenance"
+DATA = Path(__file__).parents[1] / "index" / "changes" / "data" / f"{FILENAME}.provenance"
 (BUNDLE,) = json.loads(DATA.read_bytes())["attestation_bundles"]
 (REAL,) = BUNDLE["attestations"]
 MAKERS = "github:trailofbits/pypi-attestations"
