@@ -4,8 +4,9 @@
     python benchmarks/salt_dispatch.py --minions 20 --jobs 200    # takes 3 GB of memory
 
 A real master and real minions run on this machine; a job is a command that prints a record and ends. Salt is taken from
-WHEELHOUSE_TEST_SALT, or installed once, as for the tests. Sending is measured one call after the other, in turns of
-both ways, so that the machine's other work hits them alike.
+WHEELHOUSE_TEST_SALT, or installed once, as for the tests. Sending is measured in turns of both ways, a job's whole call
+to a function that does nothing (`test.arg`), so that the machine's other work hits them alike. The farm's CPU is with
+hearing what comes back, which `cmd_async` alone does not.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from salt_fleet import SaltFleet, salt_fleet
 from wheelhouse import __version__
 from wheelhouse.config import Config, Workspace
 from wheelhouse.farm.salt.bundle import pack
-from wheelhouse.farm.salt.bus import Call, Sent, salt_bus
+from wheelhouse.farm.salt.bus import Call, Returned, Sent, salt_bus
 from wheelhouse.farm.salt.discover import discover
 from wheelhouse.farm.salt.dispatch import dispatch
 from wheelhouse.farm.salt.minion import FleetFacts
@@ -57,9 +58,11 @@ import json, sys, time, salt.client
 client = salt.client.LocalClient(sys.argv[1])
 for line in sys.stdin:
     began, used = time.perf_counter(), time.process_time()
-    client.cmd_async(line.strip(), "test.ping")
+    for minion, arguments in json.loads(line):
+        client.cmd_async(minion, "test.arg", kwarg=arguments)
     print(json.dumps([time.perf_counter() - began, time.process_time() - used]), flush=True)
 """
+_BLOCK = 10
 _BUNDLE = pack({"wheelhouse.toml": b"", "recipes/p/recipe.toml": b"x" * 1000})
 
 
@@ -76,8 +79,12 @@ def used(*processes: psutil.Process) -> float:
     return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
 
 
+def job_arguments(name: str) -> dict[str, Any]:
+    return {"job": "q-1.0-cp311-manylinux_x86_64", "ticket": name, "bundle": _BUNDLE, "builder": "host", "timeout": 60}
+
+
 def compare_sending(fleet: SaltFleet, bus: SaltBus, jobs: int) -> None:
-    """Send each way in turns and print medians."""
+    """Send blocks of calls each way in turns and print medians of a block's mean."""
     minions = list(fleet.minions)
     me = psutil.Process()
     both = (me, child_of(me))
@@ -87,41 +94,58 @@ def compare_sending(fleet: SaltFleet, bus: SaltBus, jobs: int) -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert own.stdin is not None
-    assert own.stdout is not None
-    theirs, ours = [], []
-    for number in range(jobs + 1):
-        minion = minions[number % len(minions)]
-        own.stdin.write(f"{minion}\n")
+    theirs: list[tuple[float, float]] = []
+    ours: list[tuple[float, float]] = []
+
+    def send_theirs(block: int) -> None:
+        assert own.stdin is not None
+        assert own.stdout is not None
+        calls = [(minions[at % len(minions)], job_arguments(f"theirs-{block}-{at}")) for at in range(_BLOCK)]
+        own.stdin.write(json.dumps(calls) + "\n")
         own.stdin.flush()
-        theirs.append(json.loads(own.stdout.readline()))
-        arguments = {
-            "job": f"p{number}",
-            "ticket": f"bench-{number}",
-            "bundle": _BUNDLE,
-            "builder": "host",
-            "timeout": 60,
-        }
+        wall, cpu = json.loads(own.stdout.readline())
+        theirs.append((wall / _BLOCK, cpu / _BLOCK))
+        time.sleep(1)  # what comes back is no part of it
+
+    def send_ours(block: int) -> None:
         began, before = time.perf_counter(), used(*both)
-        call = bus.send(Call(function="wheelhouse.build", arguments=arguments, to=[minion]))
-        while not (isinstance(message := bus.receive(30), Sent) and message.call == call):
-            pass
-        ours.append([time.perf_counter() - began, used(*both) - before])
-    own.stdin.close()
-    own.wait()
-    print(f"sending, {jobs} calls each, milliseconds a call (median wall, mean CPU of the clients)")
-    for name, runs in (("cmd_async test.ping", theirs[1:]), ("the farm's wheelhouse.build", ours[1:])):
-        wall = statistics.median(run[0] for run in runs) * 1000
-        cpu = statistics.mean(run[1] for run in runs) * 1000
-        print(f"  {name:<28} {wall:6.1f} {cpu:6.1f}")
-    walls = [statistics.median(run[0] for run in runs[1:]) for runs in (ours, theirs)]
-    cpus = [statistics.mean(run[1] for run in runs[1:]) for runs in (ours, theirs)]
-    print(f"  {'ratio':<28} {walls[0] / walls[1]:6.2f} {cpus[0] / cpus[1]:6.2f}")
+        calls = {
+            bus.send(
+                Call(
+                    function="test.arg",
+                    arguments=job_arguments(f"ours-{block}-{at}"),
+                    to=[minions[at % len(minions)]],
+                )
+            )
+            for at in range(_BLOCK)
+        }
+        sent: set[int] = set()
+        back: set[int] = set()
+        while sent < calls:
+            message = bus.receive(30)
+            sent |= {message.call} if isinstance(message, Sent) else set()
+            back |= {message.call} if isinstance(message, Returned) else set()
+        ours.append(((time.perf_counter() - began) / _BLOCK, (used(*both) - before) / _BLOCK))
+        while back < calls:
+            message = bus.receive(30)
+            back |= {message.call} if isinstance(message, Returned) else set()
+
+    for block in range(jobs // _BLOCK + 1):
+        for send in (send_theirs, send_ours) if block % 2 else (send_ours, send_theirs):
+            send(block)
+    own.communicate()
+    print(f"sending, {jobs} calls each in blocks of {_BLOCK}, milliseconds a call (medians: wall, CPU of the clients)")
+    medians = {}
+    for name, runs in (("cmd_async", theirs[1:]), ("the farm", ours[1:])):
+        medians[name] = [statistics.median(run[at] for run in runs) * 1000 for at in (0, 1)]
+        print(f"  {name:<10} {medians[name][0]:6.1f} {medians[name][1]:6.1f}")
+    wall, cpu = (medians["the farm"][at] / medians["cmd_async"][at] for at in (0, 1))
+    print(f"  {'ratio':<10} {wall:6.2f} {cpu:6.2f}")
 
 
 def run_all(bus: SaltBus, folder: Path, jobs: int) -> None:
     """Dispatch no-op jobs, and print how many came back and how fast."""
-    found = discover(bus, "*")
+    found = discover(bus, "*", patience=120)
     folders = {name: folder / name for name in ("registry", "dist", "state", "cache")}
     results = Results(Workspace(**folders, config=Config()))
     facts = FleetFacts(
@@ -188,7 +212,7 @@ def main() -> None:
             salt_bus(settings(fleet), processes=Processes(), log=folder / "salt.txt") as bus,
         ):
             print(f"load {psutil.getloadavg()[0]:.1f}, memory in use {psutil.virtual_memory().used / 1e9:.1f} GB")
-            compare_sending(fleet, bus, chosen.jobs)
+            compare_sending(fleet, bus, min(chosen.jobs, 200))
             run_all(bus, folder, chosen.jobs)
 
 

@@ -48,7 +48,11 @@ def running(folder: Path) -> Iterator[Engine]:
         yield _answering(daemon, {**os.environ, "DOCKER_HOST": f"unix://{socket}", ENVIRONMENT_ENGINE: "docker"}, log)
     finally:
         daemon.terminate()  # it ends its containers and its containerd
-        daemon.wait(30)
+        try:
+            daemon.wait(60)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            daemon.wait()
 
 
 def _answering(daemon: subprocess.Popen[bytes], environment: Mapping[str, str], log: Path) -> Engine:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from wheelhouse.farm.salt.bus import Call, Message
     from wheelhouse.job import Job
+    from wheelhouse.plan import Planned
     from wheelhouse.record import Record
     from wheelhouse.results import Results
 
@@ -171,6 +172,7 @@ def run(
     patience: Patience | None = None,
     recorded: Callable[[str], Record | None] = lambda job: None,
     width: int | None = None,
+    bundle: Callable[[Planned], str] = lambda entry: "",
 ) -> Outcome:
     minions = [fake.minion for fake in salt.minions.values()]
     outcome = Outcome(records={}, finished=[], told=[], logs={}, seconds=0.0)
@@ -183,7 +185,7 @@ def run(
         recorded=recorded,
         tell=outcome.told.append,
     )
-    orders = Orders(run="run-1", expression="*", publish="https://index.example/", bundle=lambda entry: "", width=width)
+    orders = Orders(run="run-1", expression="*", publish="https://index.example/", bundle=bundle, width=width)
     outcome.records = dispatch(
         make_plan(jobs, facts(results, minions)),
         minions,

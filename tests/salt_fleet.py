@@ -168,7 +168,8 @@ class SaltFleet:
         return all(f'"{name}": true' in done.stdout for name in names or self.minions)
 
     def await_ready(self, *names: str) -> None:
-        until(lambda: self.ready(*names), _PATIENCE, f"{names or tuple(self.minions)} answer")
+        patience = _PATIENCE * max(1.0, len(self.minions) / 4)
+        until(lambda: self.ready(*names), patience, f"{names or tuple(self.minions)} answer")
 
     def root(self, minion: str) -> Path:
         """Return where a minion keeps tickets and results."""
@@ -177,7 +178,12 @@ class SaltFleet:
 
 @contextmanager
 def salt_fleet(
-    salt: Path, folder: Path, minions: Mapping[str, Mapping[str, Any]], *, wired: tuple[str, ...] = ()
+    salt: Path,
+    folder: Path,
+    minions: Mapping[str, Mapping[str, Any]],
+    *,
+    wired: tuple[str, ...] = (),
+    master: Mapping[str, Any] | None = None,
 ) -> Iterator[SaltFleet]:
     """Start a master and minions with this configuration, and end them. `wired` have a wire that can be cut.
 
@@ -187,7 +193,7 @@ def salt_fleet(
         pytest.skip("a salt-master with its own root_dir is tried as root only")
     ports = [_free_port(), _free_port()]
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "master", _master(folder, *ports))
+    _write(folder / "master", {**_master(folder, *ports), **(master or {})})
     with ExitStack() as stack:
         wires = {name: (stack.enter_context(Wire(ports[0])), stack.enter_context(Wire(ports[1]))) for name in wired}
         daemons = {}

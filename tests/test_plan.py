@@ -128,6 +128,7 @@ def test_planned__to_json__has_what_a_script_needs() -> None:
         "action": "build",
         "reason": "never built",
         "builder": "host",
+        "builder_reason": "it is a test",
         "key": None,
         "changes": [],
         "depends": [],

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from wheelhouse.source import SourceFacts
     from wheelhouse.target import BuildIdentifier
 
+#: Why a builder was chosen that the user named.
+ASKED_FOR = "asked for"
 _NO_PURE_WHEELS = Unavailable(
     reason="cibuildwheel makes no wheels without an extension", hint="build with --builder host"
 )
@@ -63,7 +65,7 @@ class KnownFacts:
             return (
                 problem
                 or self._builders[self._setting].unavailable(target)
-                or BuilderChoice(name=self._setting, reason="asked for")
+                or BuilderChoice(name=self._setting, reason=ASKED_FOR)
             )
         container = pure or self._builders["cibuildwheel"].unavailable(target)
         if container is None:

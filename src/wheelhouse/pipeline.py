@@ -140,7 +140,7 @@ class _Attempt:
         """Return the record of the attempt."""
         results = self._pipeline.results
         try:
-            with workplace(self._job, self._log) as work:
+            with workplace(self._job, self._log, self._go_on) as work:
                 record = self._build(work, known)
         except CanceledError:
             raise
@@ -163,6 +163,7 @@ class _Attempt:
                 index=pipeline.index,
                 destination=work / "source",
                 log=self._log,
+                go_on=self._go_on,
             )
         self._epoch = tree.facts.epoch
         with self._log.stage("requirements"):
@@ -264,7 +265,9 @@ class _Attempt:
             upgrade=pipeline.upgrade,
             machine=self._builder.runs_on(self._job.target),
         )
-        return lock, requirements.gather(lock, cache=pipeline.workspace.cache, folder=work / "requirements")
+        return lock, requirements.gather(
+            lock, cache=pipeline.workspace.cache, folder=work / "requirements", go_on=self._go_on
+        )
 
     def _own_wheels(self) -> list[Path]:
         return [self._pipeline.results.wheel(record) for record in self._dependencies]
@@ -335,6 +338,11 @@ class _Attempt:
         raise NotReproducibleError(
             f"the same key gave other bytes{first}", hint=f"compare with {kept}; the log lists every difference"
         )
+
+    def _go_on(self) -> None:
+        """Raise CanceledError where the run is stopped, BuildTimeoutError where the job's time is over."""
+        self._pipeline.processes.go_on()
+        self._remaining()
 
     def _remaining(self) -> float:
         left = self._job.timeout - (time.monotonic() - self._clock)

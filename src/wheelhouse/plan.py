@@ -98,6 +98,7 @@ class Planned:
             "action": self.action,
             "reason": self.reason,
             "builder": self.builder,
+            "builder_reason": self.builder_reason,
             "key": self.key,
             "changes": list(self.changes),
             "depends": list(self.depends),

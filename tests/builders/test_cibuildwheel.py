@@ -258,7 +258,7 @@ class TestContainer:
         request = self.request(tmp_path, image, first="import time; time.sleep(100)\n")
 
         with pytest.raises(BuildTimeoutError):
-            a_builder(tmp_path).build(dataclasses.replace(request, timeout=5.0))
+            a_builder(tmp_path).build(dataclasses.replace(request, timeout=10.0))
 
         assert "Building wheel" in request.log.path.read_text()
         assert containers(engine, request.job) == []

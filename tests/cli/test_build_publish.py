@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 import pytest
 import requests
@@ -18,6 +24,7 @@ from real_index import free_port, pypi_server
 from wheelhouse.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
@@ -87,3 +94,53 @@ def test_build_publish__the_index_keeps_no_records__the_wheel_is_published_all_t
         assert done.returncode == 0, done.stderr
         assert record["details"]["published"]["outcome"] == "published"
         assert record["details"]["not recorded"]
+
+
+@contextmanager
+def cut_after(received: int, port: int) -> Iterator[tuple[int, threading.Event]]:
+    """Stand before a server and hang up on whoever has sent so many bytes, until told to let everything through."""
+    whole = threading.Event()
+
+    class Between(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.1", port)) as server:
+                answers = threading.Thread(target=self.give_back, args=(server,), daemon=True)
+                answers.start()
+                left = received
+                while data := self.request.recv(1024):
+                    server.sendall(data if whole.is_set() else data[:left])
+                    left -= len(data)
+                    if left <= 0 and not whole.is_set():
+                        return
+                server.shutdown(socket.SHUT_WR)
+                answers.join()
+
+        def give_back(self, server: socket.socket) -> None:
+            with suppress(OSError):
+                while data := server.recv(1 << 16):
+                    self.request.sendall(data)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Between) as listening:
+        listening.daemon_threads = True
+        threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()
+        yield listening.server_address[1], whole
+        listening.shutdown()
+
+
+def test_build_publish__an_upload_is_cut__nothing_half_is_there_and_the_spool_brings_it_whole(tmp_path: Path) -> None:
+    """As a minion's job ends: what is pushed over `cp.push` and cut would stay there, cut."""
+    with index_server(tmp_path / "index", "--allow-anonymous-upload") as server:
+        port = int(server.url.rpartition(":")[2])
+        with cut_after(3000, port) as (between, whole):
+            settings = f'[build]\nbuilder = "host"\n[publish]\nurl = "http://127.0.0.1:{between}/legacy/"\n'
+            registry = tiny.write_registry(tmp_path / "registry", tiny.Tiny(name="ant"), settings=settings)
+            (record,) = json.loads(build(registry, "--json").stdout)
+            assert record["details"]["published"]["outcome"] == "spooled"
+            assert requests.get(f"{server.url}/simple/ant/", timeout=10).status_code == 404
+            whole.set()
+            command = [sys.executable, "-m", "wheelhouse", "--registry", str(registry), "spool", "retry", "--json"]
+            (sent,) = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        assert sent["outcome"] == "published"
+        (file,) = requests.get(f"{server.url}/pypi/ant/json", timeout=10).json()["urls"]
+        data = requests.get(urljoin(f"{server.url}/pypi/ant/json", file["url"]), timeout=10).content
+        assert hashlib.sha256(data).hexdigest() == record["wheel"]["sha256"]

@@ -35,7 +35,7 @@ def folder() -> Iterator[Path]:
 
 def apply(fleet: SaltFleet, name: str, *words: str) -> dict[str, dict[str, Any]]:
     """Return what each minion's states changed; all of them have to be well."""
-    done = fleet.run("salt", "--static", "--out=json", "-t60", "*", "state.apply", name, *words, timeout=120)
+    done = fleet.run("salt", "--static", "--out=json", "-t180", "*", "state.apply", name, *words, timeout=300)
     said = json.loads(done.stdout)
     assert set(said) == set(MINIONS), done.stdout
     for states in said.values():

@@ -247,6 +247,7 @@ class _Run:
     ) -> dict[str, Record]:
         """Build what is to be built; with `verify`, build it all once more."""
         from wheelhouse.cli.display import Display  # noqa: PLC0415 - start-up time
+        from wheelhouse.facts import ASKED_FOR  # noqa: PLC0415 - likewise
         from wheelhouse.farm import local  # noqa: PLC0415 - likewise
 
         display = Display(self.session.talk, begun=begun)
@@ -264,6 +265,10 @@ class _Run:
         def finished(entry: Planned, record: Record) -> None:
             display.ended(entry, record, self.results.log_path(entry.job.id))
 
+        chosen_by_itself = {(entry.builder, entry.builder_reason): None for entry in plan.having("build")}
+        for builder, reason in chosen_by_itself:
+            if reason != ASKED_FOR:
+                self.session.talk.print(f"{builder} builder: {reason}", style="dim", markup=False)
         with stopping_on_signals(), display.following(plan):
             try:
                 records = local.run(

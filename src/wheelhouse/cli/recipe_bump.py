@@ -78,7 +78,7 @@ def bump(
                 click.echo(_line(entry))
         if not session.quiet:
             current = sum(entry.state == "current" for entry in bumps)
-            click.echo(f"{current} of {len(bumps)} recipes have upstream's newest version", err=True)
+            click.echo(f"upstream's newest version is in {current} of {len(bumps)} recipes", err=True)
     if any(entry.state in {"refused", "unknown"} for entry in bumps):
         return JobsFailedError.exit_code
     return _NEWER if outputs is None and any(entry.state == "newer" for entry in bumps) else 0

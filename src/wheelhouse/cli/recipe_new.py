@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from packaging.utils import canonicalize_name
 
+from wheelhouse.cli.recipe_solving import Solver, look, place
 from wheelhouse.cli.session import pass_session
-from wheelhouse.errors import JobsFailedError, SourceError, UsageError
+from wheelhouse.errors import JobsFailedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from packaging.utils import NormalizedName
+    from pathlib import Path
 
     from wheelhouse.cli.session import Session
     from wheelhouse.lifecycle.sdist import Found
     from wheelhouse.lifecycle.solving import Solution
     from wheelhouse.lifecycle.survey import Survey
-    from wheelhouse.record import Record
-
-#: Requirements of requirements that recipes are written of.
-_DEEPEST = 3
 
 
 @click.command(
@@ -63,7 +56,8 @@ def new(
 
     Back end, names, extension modules, licence and system packages are read from its files; a comment says where
     each comes from. With --solve it is then built and mended until a wheel passes all checks; what it requires and
-    nobody has a wheel of gets a recipe too. Exit status 3 says that this did not come about, with the reason in words.
+    nobody has a wheel of gets a recipe too, and where no version is named and the newest needs what no system package
+    here has, an older one is taken. Exit status 3 says that no wheel came about, with the reason in words.
     """
     from wheelhouse.lifecycle.draft import recipe_text  # noqa: PLC0415 - start-up time
     from wheelhouse.lifecycle.editing import write_text  # noqa: PLC0415 - likewise
@@ -72,19 +66,20 @@ def new(
         raise UsageError("--install and --python go with --solve")
     if solving and printing:
         raise UsageError("--print writes no recipe that --solve could build", hint="leave one of them out")
-    found, said = _look(session, project)
+    found, said = look(session, project)
     text = recipe_text(found, said)
     if printing:
         click.echo(text, nl=False)
         return 0
-    path = _place(session, found)
+    path = place(session, found)
     write_text(path, text)
     if not session.quiet:
         click.echo(f"wrote {path}", err=True)
     solution, others = None, []
     if solving:
-        solver = _Solver(session=session, install=install, builder=builder, python=python, rounds=rounds)
-        solution, others = solver.solve(path, found), solver.others
+        solver = Solver(session=session, install=install, builder=builder, python=python, rounds=rounds)
+        found, said, solution = solver.run(path, found, said, pinned=canonicalize_name(project) != found.project)
+        others = solver.others
     if as_json:
         session.json(_account(found, said, path, solution, others))
     elif solution is None:
@@ -94,115 +89,6 @@ def new(
     elif solution.record is not None and solution.record.wheel is not None:
         click.echo(session.workspace.dist / solution.record.wheel.filename)
     return JobsFailedError.exit_code if solution is not None and solution.reason else 0
-
-
-def _look(session: Session, project: str) -> tuple[Found, Survey]:
-    import tempfile  # noqa: PLC0415 - start-up time
-
-    from wheelhouse.config import index_url  # noqa: PLC0415 - likewise
-    from wheelhouse.diagnose.lookup import KnownPackages  # noqa: PLC0415 - likewise
-    from wheelhouse.lifecycle.sdist import find_sdist  # noqa: PLC0415 - likewise
-    from wheelhouse.lifecycle.survey import survey  # noqa: PLC0415 - likewise
-    from wheelhouse.source.archive import unpack  # noqa: PLC0415 - likewise
-
-    workspace = session.workspace
-    found = find_sdist(project, cache=workspace.cache, index=lambda: index_url(workspace.config, os.environ))
-    with tempfile.TemporaryDirectory(prefix="wheelhouse-new-") as folder:
-        unpacked = unpack(found.archive, Path(folder) / "source")
-        # The table alone: what only this machine's own index knows would be guessed for one family and no other.
-        said = survey(unpacked.top, epoch=unpacked.epoch, lookup=KnownPackages())
-    return found, said
-
-
-def _place(session: Session, found: Found) -> Path:
-    """Return where the recipe goes. Raises UsageError where there is one, or no registry to write to."""
-    from wheelhouse.config import bundled  # noqa: PLC0415 - start-up time
-    from wheelhouse.recipe import FILE_NAME  # noqa: PLC0415 - likewise
-
-    folder = session.workspace.registry
-    here = Path.cwd()
-    if folder.parent == bundled() and bundled() not in (here, *here.parents):
-        raise UsageError("there is no registry here to write to", hint="`wheelhouse init` makes one")
-    path = folder / found.project / FILE_NAME
-    if path.exists():
-        raise UsageError(
-            f"{path} is there already, and nothing was changed",
-            hint=f"`wheelhouse recipe bump {found.project}` adds a version; --print shows what would be written",
-        )
-    return path
-
-
-@dataclass(kw_only=True)
-class _Solver:
-    """Solves recipes as one command was told to, and those of requirements that have no wheel with them."""
-
-    session: Session
-    install: bool
-    builder: str
-    python: str | None
-    rounds: int
-    others: list[tuple[Found, Solution]] = field(default_factory=list)
-    _depth: int = 0
-
-    def solve(self, path: Path, found: Found) -> Solution:
-        from wheelhouse.lifecycle.machine import Debian, Images  # noqa: PLC0415 - start-up time
-        from wheelhouse.lifecycle.solving import solve  # noqa: PLC0415 - likewise
-        from wheelhouse.process import Processes  # noqa: PLC0415 - likewise
-
-        on_host = self.builder == "host"
-        return solve(
-            path,
-            build=lambda: self._build(found),
-            dist=self.session.workspace.dist,
-            machine=Debian(processes=Processes(), may_install=self.install) if on_host else Images(),
-            registry=self.session.registry.projects,
-            tell=self._tell,
-            supply=self._supply if self._depth < _DEEPEST else None,
-            rounds=self.rounds,
-        )
-
-    def _build(self, found: Found) -> Record:
-        from wheelhouse.cli.build import build_once  # noqa: PLC0415 - start-up time
-        from wheelhouse.cli.selecting import Selected  # noqa: PLC0415 - likewise
-
-        selected = Selected(
-            packages=(found.project,),
-            everything=False,
-            all_versions=False,
-            pythons=(self.python or f"{sys.version_info[0]}.{sys.version_info[1]}",),
-            archs=("auto",),
-            only=(),
-            builder="host" if self.builder == "host" else "cibuildwheel",
-            force=True,
-        )
-        records = build_once(self.session, selected)
-        failed = [record for record in records if record.status == "failed"]
-        own = [record for record in records if record.project == found.project]
-        return (failed or own)[0]
-
-    def _supply(self, project: NormalizedName) -> None:
-        """Write and solve the recipe of a requirement; why it cannot be had is told, and is no error of its own."""
-        from wheelhouse.lifecycle.draft import recipe_text  # noqa: PLC0415 - start-up time
-        from wheelhouse.lifecycle.editing import write_text  # noqa: PLC0415 - likewise
-
-        try:
-            found, said = _look(self.session, project)
-        except (SourceError, UsageError) as error:
-            self._tell(f"{project} has no wheel, and no recipe can be written: {error}")
-            return
-        path = _place(self.session, found)
-        write_text(path, recipe_text(found, said))
-        self._tell(f"{project} has no wheel: wrote {path}")
-        self._depth += 1
-        solution = self.solve(path, found)
-        self._depth -= 1
-        self.others.append((found, solution))
-        if solution.reason:
-            self._tell(f"{project}: no wheel: {solution.reason}")
-
-    def _tell(self, text: str) -> None:
-        if not self.session.quiet:
-            click.echo(text, err=True)
 
 
 def _account(

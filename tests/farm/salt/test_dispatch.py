@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from fake_salt import ARM, X86, FakeMinion, FakeSalt, a_minion, run
 from fakes import a_job, a_record
 from wheelhouse.config import Config, Workspace
+from wheelhouse.errors import InvalidFileError
 from wheelhouse.farm.salt.attempt import Patience
 from wheelhouse.results import Results
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wheelhouse.job import Job
+    from wheelhouse.plan import Planned
     from wheelhouse.record import Record
 
 
@@ -241,3 +244,23 @@ def test_dispatch__built_without_a_container__goes_to_the_oldest_c_library(resul
     old, new = FakeMinion(a_minion("old", libc_version="2.9")), FakeMinion(a_minion("new", libc_version="2.36"))
     run(a_fleet(new, old), jobs(6), results)
     assert len(old.began) == 6
+
+
+def test_dispatch__a_recipe_cannot_be_sent__costs_its_job_alone(results: Results) -> None:
+    def bundle(entry: Planned) -> str:
+        if entry.job.project == "p1":
+            raise InvalidFileError("the recipe of p1 is too big")
+        return ""
+
+    outcome = run(a_fleet(FakeMinion(a_minion())), jobs(3), results, bundle=bundle)
+    failed = [record for record in outcome.records.values() if record.status == "failed"]
+    assert [record.cause.message for record in failed if record.cause] == ["the recipe of p1 is too big"]
+    assert len(outcome.finished) == 3
+
+
+def test_dispatch__thousands_of_jobs__cost_little_each(results: Results) -> None:
+    fleet = a_fleet(*(FakeMinion(a_minion(f"m{number}", width=8, memory=0)) for number in range(20)))
+    began = time.process_time()
+    outcome = run(fleet, jobs(2000), results)
+    assert len(outcome.finished) == 2000
+    assert time.process_time() - began < 60  # a few seconds; a square of the jobs would be minutes

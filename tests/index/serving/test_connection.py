@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -259,6 +259,27 @@ def test_file__reader_leaves__nobody_else_notices(running: Running) -> None:
     until(lambda: not running.server.server_state.tasks and not running.server.server_state.connections)
 
 
+def test_part_of_a_file__reader_leaves__is_read_no_further(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    request, data = running.files["large"]
+    part = request.replace(HOST, HOST + b"Range: bytes=1-%d\r\n" % len(data))
+    store, read = running.front._catalog.store, []
+    whole_range = store.open_range
+
+    def counted(*arguments: Any) -> Iterator[bytes]:
+        for piece in whole_range(*arguments):
+            read.append(len(piece))
+            yield piece
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(store), "open_range", lambda _, *arguments: counted(*arguments))
+        with running.connected() as client:
+            client.sendall(part)
+            client.recv(1000)
+        until(lambda: not running.server.server_state.tasks)
+    assert 0 < sum(read) < len(data) - 1_000_000
+    assert not caplog.records
+
+
 def test_file__nobody_reads__is_given_up(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PATIENCE", 0.2)
     request, data = running.files["large"]
@@ -304,6 +325,15 @@ def test_silence__before_a_request__is_ended(running: Running) -> None:
         whole(client)
         running.look(module.PATIENCE + 1)
         assert client.recv(100) == b""
+
+
+def test_connection__in_use__is_kept(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running.server.config, "timeout_keep_alive", 1)
+    with running.connected() as client:
+        for request in (PAGE, HEALTH, *[PAGE] * 6):
+            client.sendall(request)
+            assert statuses(whole(client)) == [200]
+            time.sleep(0.25)
 
 
 def test_head__slow__is_told_so(running: Running) -> None:

@@ -210,10 +210,58 @@ def test_prefix__is_cut_off_where_a_proxy_left_it(app: IndexApp) -> None:
     assert asked(Front(app, prefix="/sub"), f"/sub{PAGE}") is not None
 
 
-def test_access_log__of_all__is_the_applications(app: IndexApp) -> None:
+def test_access_log__of_all__has_a_line(app: IndexApp, caplog: pytest.LogCaptureFixture) -> None:
     remembered(app)
+    caplog.set_level("INFO")
 
-    assert asked(Front(IndexApp(site=app.site, access_log="all")), PAGE) is None
+    assert asked(Front(IndexApp(site=app.site, access_log="all")), PAGE, x_request_id="abc") is not None
+    assert asked(Front(IndexApp(site=app.site, access_log="notable")), PAGE) is not None
+
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith(f"GET {PAGE} 200 ")
+    assert line.endswith("ms, anonymous-local at 127.0.0.1, request abc")
+
+
+@pytest.fixture
+def closed(folder: Path) -> Front:
+    return remembered(make_app(settings(folder, AccessRules(anonymous_local_read=False))))
+
+
+def test_token__of_a_reader__is_answered(closed: Front, folder: Path, app: IndexApp) -> None:
+    reader = token(folder, "reader", "read:my-*")
+
+    ready = asked(closed, PAGE, authorization=reader)
+
+    assert told(ready)[1]["cache-control"].startswith("private")
+    assert asked(closed, address(app, SPAM), authorization=reader, host="wheels.example") is not None
+    assert asked(closed, address(app, LARGE) + ".metadata", authorization=reader) is None
+    assert asked(closed, "/simple/", authorization=reader) is None
+    assert asked(closed, PAGE, authorization=reader[:-4]) is None
+    assert asked(closed, PAGE) is None
+    closed._app.site.gate.tokens.revoke("reader")
+    assert asked(closed, PAGE, authorization=reader) is None
+
+
+def test_tokens__that_cannot_be_read__are_the_applications(closed: Front, folder: Path) -> None:
+    reader, tokens = token(folder, "third", "read:*"), folder / "tokens.json"
+    kept = tokens.read_bytes()
+    assert asked(closed, PAGE, authorization=reader) is not None
+    tokens.write_text("nonsense")
+
+    assert asked(closed, PAGE, authorization=reader) is None
+
+    tokens.write_bytes(kept)
+
+
+def test_token__after_too_many_wrong_ones__is_the_applications(closed: Front, folder: Path) -> None:
+    gate, reader = closed._app.site.gate, token(folder, "another", "read:*")
+    known = gate.tokens.list()[-1].id
+    assert asked(closed, PAGE, authorization=reader) is not None
+    for _ in range(100):
+        gate.failures.add(f"127.0.0.1 {known}", gate.clock())
+
+    assert asked(closed, PAGE, authorization=reader) is None
+    assert asked(closed, PAGE, authorization=reader, address="127.0.0.2") is not None
 
 
 def test_known__is_bounded(app: IndexApp) -> None:

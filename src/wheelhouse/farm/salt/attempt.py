@@ -48,6 +48,8 @@ class Attempt:
     since: float
     """When the state was entered, by the dispatcher's clock."""
     deadline: float
+    bundle: str
+    """The files that its minion needs."""
 
     @property
     def occupies(self) -> bool:

@@ -12,10 +12,11 @@ import hashlib
 import time
 from typing import TYPE_CHECKING, Any
 
+from wheelhouse.errors import WheelhouseError
 from wheelhouse.farm.ready import ReadyQueue
 from wheelhouse.farm.salt.attempt import Attempt, Patience, Work, choose
 from wheelhouse.farm.salt.bus import Call, Returned, Sent, Unsent
-from wheelhouse.farm.salt.roster import Roster
+from wheelhouse.farm.salt.roster import Roster, kind_of
 from wheelhouse.farm.salt.told import failed, read_outcome
 
 if TYPE_CHECKING:
@@ -111,9 +112,12 @@ class _Dispatch:
         running = sum(post.load for post in self._roster)
         room = (self._orders.width or len(self._waiting) + running) - running
         still: list[Work] = []
+        full: set[object] = set()
         for work in self._waiting:
-            post = choose(work, self._roster.fitting(work)) if room > 0 else None
+            kind = (kind_of(work), work.memory)
+            post = choose(work, self._roster.fitting(work)) if room > 0 and kind not in full else None
             if post is None:
+                full.add(kind)  # who has no room for one has none for the next of its kind
                 still.append(work)
                 continue
             room -= 1
@@ -122,6 +126,11 @@ class _Dispatch:
 
     def _begin(self, work: Work, post: Post) -> None:
         job, now = work.entry.job, self._clock()
+        try:
+            bundle = self._orders.bundle(work.entry)
+        except WheelhouseError as error:  # costs this job alone
+            self._end(work, failed(work.entry, "recipe", str(error), mend=[error.hint] if error.hint else []), "")
+            return
         digest = hashlib.sha256(job.id.encode()).hexdigest()[:16]
         attempt = Attempt(
             work=work,
@@ -130,6 +139,7 @@ class _Dispatch:
             state="unsent",
             since=now,
             deadline=now + job.timeout + self._patience.grace,
+            bundle=bundle,
         )
         work.waiting = None
         work.attempts.append(attempt)
@@ -145,7 +155,7 @@ class _Dispatch:
         arguments = {
             "job": entry.job.id,
             "ticket": attempt.ticket,
-            "bundle": orders.bundle(entry),
+            "bundle": attempt.bundle,
             "builder": entry.builder,
             "publish": orders.publish,
             "force": orders.force,

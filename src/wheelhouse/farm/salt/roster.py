@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from wheelhouse.farm.salt.attempt import Work
     from wheelhouse.farm.salt.bus import Returned
     from wheelhouse.farm.salt.minion import Minion
+    from wheelhouse.job import BuilderName
+    from wheelhouse.target import BuildIdentifier
+
+    Kind = tuple[BuildIdentifier, bool, BuilderName | None]
+
+
+def kind_of(work: Work) -> Kind:
+    """Return what decides which minions fit a job: thousands of jobs are of a few kinds."""
+    job = work.entry.job
+    return (job.target, job.extension, work.entry.builder)
 
 
 class Roster:
@@ -29,6 +39,7 @@ class Roster:
     ) -> None:
         self._lost_after, self._clock, self._tell = lost_after, clock, tell
         self._posts = {minion.id: Post(minion=minion, heard=clock()) for minion in minions}
+        self._fitting: dict[Kind, list[Post]] = {}
 
     def __getitem__(self, minion: str) -> Post:
         """Return a minion that is known, by its id."""
@@ -40,9 +51,12 @@ class Roster:
 
     def fitting(self, work: Work) -> list[Post]:
         """Return the minions that are there and can build a job by the builder that was planned."""
-        job, builder = work.entry.job, work.entry.builder
-        assert builder is not None  # noqa: S101 - what cannot be built is not in the queue
-        return [post for post in self if not post.away and fit(job, post.minion, builder) == builder]
+        kind = kind_of(work)
+        if kind not in self._fitting:
+            job, builder = work.entry.job, work.entry.builder
+            assert builder is not None  # noqa: S101 - what cannot be built is not in the queue
+            self._fitting[kind] = [post for post in self if fit(job, post.minion, builder) == builder]
+        return [post for post in self._fitting[kind] if not post.away]
 
     def heard(self, minion: str) -> None:
         """Note that a minion has answered."""
@@ -69,6 +83,7 @@ class Roster:
         minion = read_minion(answer.minion, answer.value)
         if isinstance(minion, Unavailable):
             return
+        self._fitting.clear()
         known = self._posts.get(minion.id)
         if known is not None:
             known.minion = minion

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from wheelhouse.index.model import File
     from wheelhouse.index.outages.outbox import Outbox
 
+#: Uploads that are looked into and kept at once; a disk serves many syncs in the time of one.
+AT_ONCE = 16
 #: The field `filetype` by kind of file.
 _FILE_TYPES = {"wheel": "bdist_wheel", "sdist": "sdist"}
 
@@ -59,6 +62,8 @@ class Uploads:
     """Bytes of one file."""
     bounds: Bounds
     attestations: Attestations = field(default_factory=Attestations)
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "upload"), repr=False)
+    """Of uploads alone: they wait for the disk most of their time, and nobody else is to wait for them."""
     outbox: Outbox | None = None
     """Where files of this repository go on being accepted while its store is down; None: nowhere."""
 
@@ -85,7 +90,8 @@ class Uploads:
             )
             name = FileName.parse(form.filename)
             authorize(name)
-            return await asyncio.to_thread(self._take, form, name, taken)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self.threads, self._take, form, name, taken)
 
     def _take(self, form: Form, name: FileName, taken: Callable[[Taken], None]) -> Taken:
         """Look into a file, publish it and tell of it: all in one thread, since going to another costs as much."""

@@ -21,6 +21,7 @@ from starlette.routing import Route
 from wheelhouse.errors import IndexRefusesError, NotOnIndexError
 from wheelhouse.index.access.scopes import Action
 from wheelhouse.index.model import parse_project
+from wheelhouse.index.problems import DeniedError
 from wheelhouse.index.routes.requests import expect_program, read_bytes
 from wheelhouse.index.routes.site import asker_of
 from wheelhouse.record import FILE_NAME, LOG_NAME, Record, read_record, write_atomically
@@ -28,9 +29,11 @@ from wheelhouse.record import FILE_NAME, LOG_NAME, Record, read_record, write_at
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from packaging.utils import NormalizedName
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
+    from wheelhouse.index.access.auth import Asker
     from wheelhouse.index.routes.site import Site
 
 _MOST_BYTES = 1024 * 1024
@@ -62,10 +65,7 @@ class _Routes:
 
     async def all(self, request: Request) -> Response:
         """Say which records there are."""
-        asker = asker_of(request.scope)
-        denied = self._site.gate.check_any(asker, Action.READ)
-        if denied is not None:
-            self._site.authorize(asker, Action.READ, None)
+        asker = self._someone(request, Action.READ)
         known = await asyncio.to_thread(_all, self._folder)
         seen = {
             record.job: record.started.isoformat()
@@ -77,8 +77,7 @@ class _Routes:
     async def one(self, request: Request) -> Response:
         """Give a record."""
         job = request.path_params["job"]
-        project = _project(job)
-        self._site.authorize(asker_of(request.scope), Action.READ, parse_project(project))
+        self._site.authorize(self._someone(request, Action.READ), Action.READ, _project(job))
         record = await asyncio.to_thread(read_record, self._folder / job / FILE_NAME)
         if record is None:
             raise NotOnIndexError(f"there is no record of {job[:_LONGEST_JOB]!r} here")
@@ -88,8 +87,9 @@ class _Routes:
         """Keep a record, unless a newer one is there."""
         expect_program(request)
         job = request.path_params["job"]
-        project = parse_project(_project(job))
-        self._site.authorize(asker_of(request.scope), Action.UPLOAD, project)
+        asker = self._someone(request, Action.UPLOAD)
+        project = _project(job)
+        self._site.authorize(asker, Action.UPLOAD, project)
         folder = self._folder
         try:
             told = _Told.model_validate_json(await read_bytes(request, _MOST_BYTES))
@@ -105,6 +105,14 @@ class _Routes:
         kept = await asyncio.to_thread(_keep, folder / job, record, told.log)
         return JSONResponse({"job": job, "kept": kept})
 
+    def _someone(self, request: Request, action: Action) -> Asker:
+        """Return who asks, if they may do this to any project: others hear nothing of what a job's id is."""
+        asker = asker_of(request.scope)
+        denied = self._site.gate.check_any(asker, action)
+        if denied is not None:
+            raise DeniedError(denied)
+        return asker
+
     @property
     def _folder(self) -> Path:
         if self._site.records is None:
@@ -112,12 +120,12 @@ class _Routes:
         return self._site.records
 
 
-def _project(job: str) -> str:
+def _project(job: str) -> NormalizedName:
     """Return the project of a job's id, which is a folder's name here. Raises NotOnIndexError."""
     parts = job.rsplit("-", 3)
     if len(parts) != 4 or len(job) > _LONGEST_JOB or job[0] == "." or not job.isprintable() or "/" in job:  # noqa: PLR2004 - project, version, Python, platform
         raise NotOnIndexError(f"{job[:_LONGEST_JOB]!r} is not a job's id")
-    return parts[0]
+    return parse_project(parts[0])
 
 
 def _all(folder: Path) -> list[Record]:

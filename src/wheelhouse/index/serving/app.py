@@ -36,7 +36,7 @@ from wheelhouse.index.pages.render import Links
 from wheelhouse.index.problems import NOT_FOUND, Problem, problem_of
 from wheelhouse.index.routes.requests import Patience
 from wheelhouse.index.routes.site import Site, asker_of, request_id, with_request_id
-from wheelhouse.index.serving.answers import PATHSEND, Reply, Sent
+from wheelhouse.index.serving.answers import PATHSEND, GoneError, Reply, Sent
 from wheelhouse.index.serving.proxies import NO_PROXIES, Proxies
 from wheelhouse.index.serving.tidying import Tidying
 from wheelhouse.index.stores.opening import open_store
@@ -202,7 +202,7 @@ class IndexApp:
         try:
             await self._answer(path, scope, receive, sent)
         except Exception as error:
-            if sent.status:
+            if sent.status:  # it is half told
                 raise
             LOG.exception("%s %s", scope["method"], path, extra={"request": sent.request})
             head = scope["method"] == "HEAD"
@@ -230,6 +230,8 @@ class IndexApp:
             return
         try:
             await answer(path, scope, asker, reply)
+        except GoneError:
+            raise
         except Exception as error:
             problem = problem_of(error)
             if problem.ours:
@@ -242,20 +244,19 @@ class IndexApp:
     def _count(self, path: str, scope: Scope, sent: Sent, seconds: float) -> None:
         kind = kind_of(path)
         self.site.traffic.add(kind, sent.status, size=sent.size, seconds=seconds)
-        if not is_told(self.access_log, kind, sent.status):
-            return
-        asker = asker_of(scope)
-        answered = Answered(
-            method=scope["method"],
-            path=path,
-            status=sent.status,
-            size=sent.size,
-            seconds=seconds,
-            who=self.site.who(asker),
-            address=asker.address,
-            request=sent.request or request_id(asker),
-        )
-        tell(answered)
+        if is_told(self.access_log, kind, sent.status):
+            asker = asker_of(scope)
+            answered = Answered(
+                method=scope["method"],
+                path=path,
+                status=sent.status,
+                size=sent.size,
+                seconds=seconds,
+                who=self.site.who(asker),
+                address=asker.address,
+                request=sent.request or request_id(asker),
+            )
+            tell(answered)
 
     async def _theirs(self, origin: Origin, sha256: str, shelf: str, suffix: str, reply: Reply) -> None:
         """Answer with an upstream's file, or the metadata of one."""

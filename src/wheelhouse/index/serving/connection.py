@@ -7,7 +7,6 @@ are too slow, of whom uvicorn knows nothing.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -18,7 +17,6 @@ from wheelhouse.index.serving.sending import CAN_SEND, BrokenOffError, send_file
 if TYPE_CHECKING:
     import asyncio
 
-    from wheelhouse.index.serving.answers import Message
     from wheelhouse.index.serving.front import Front, Question, Ready
 
 #: Bytes of a request's head.
@@ -100,9 +98,9 @@ class Connection(HttpToolsProtocol):
             self._answered = True
             return
         super().on_headers_complete()
+        self.scope["state"]["exchange"] = Exchange(self, self.cycle)
         if CAN_SEND and self.scheme == "http":
             self.scope["extensions"] = {PATHSEND: {}}
-            self.scope["state"]["send_file"] = partial(self._send_file, self.cycle)
 
     def on_body(self, body: bytes) -> None:
         """Hand a piece of the body on."""
@@ -131,6 +129,9 @@ class Connection(HttpToolsProtocol):
         if waits and now - self._heard > PATIENCE:
             self.transport.abort()
 
+    def timeout_keep_alive_handler(self) -> None:
+        """Leave it to `look`: uvicorn knows of no answer that was ready."""
+
     def _free(self) -> bool:
         """Say whether nothing stands before an answer."""
         return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
@@ -151,7 +152,8 @@ class Connection(HttpToolsProtocol):
         ready = self.app.ready(question, self._address) if question is not None else None
         if ready is None:
             return False
-        self._question = question
+        if b"x-request-id" not in headers:  # else nobody sends the same again
+            self._question = question
         self._send_ready(ready)
         return True
 
@@ -163,31 +165,6 @@ class Connection(HttpToolsProtocol):
         self.transport.writelines((ready.head, common + b"\r\n", ready.body))
         self.server_state.total_requests += 1
 
-    async def _send_file(self, cycle: RequestResponseCycle, message: Message) -> None:
-        """Send what is to follow the head of an answer."""
-        transport = self.transport
-        if not transport.is_closing():
-            transport.set_write_buffer_limits(high=0)  # so that draining means: the head has left
-            await self.flow.drain()
-        if transport.is_closing():
-            return
-        transport.set_write_buffer_limits()
-        try:
-            await send_file(
-                transport,
-                message["path"],
-                message["size"],
-                patience=PATIENCE,
-                wanted=lambda: not cycle.disconnected,
-            )
-        except BrokenOffError:
-            transport.abort()
-            while (await cycle.receive())["type"] != "http.disconnect":
-                pass
-            return
-        cycle.expected_content_length = 0
-        await cycle.send({"type": "http.response.body", "body": b"", "more_body": False})
-
     def _give_up(self, status: int) -> None:
         """Say why, unless it would be said in the middle of an answer, and close."""
         if self.cycle is not None and not self.cycle.response_complete:
@@ -195,3 +172,34 @@ class Connection(HttpToolsProtocol):
             return
         self.transport.write(STATUS_LINE[status] + b"content-length: 0\r\nconnection: close\r\n\r\n")
         self.transport.close()
+
+
+class Exchange:
+    """A request that the application answers."""
+
+    def __init__(self, connection: Connection, cycle: RequestResponseCycle) -> None:
+        self._connection, self._cycle = connection, cycle
+
+    @property
+    def gone(self) -> bool:
+        """Say whether the client has gone."""
+        return self._cycle.disconnected
+
+    async def send_file(self, path: str, size: int) -> None:
+        """Send what is to follow the head of an answer, as long as somebody takes it. Raises OSError."""
+        transport, cycle = self._connection.transport, self._cycle
+        if not transport.is_closing():
+            transport.set_write_buffer_limits(high=0)  # so that draining means: the head has left
+            await self._connection.flow.drain()
+        if transport.is_closing():
+            return
+        transport.set_write_buffer_limits()
+        try:
+            await send_file(transport, path, size, patience=PATIENCE, wanted=lambda: not cycle.disconnected)
+        except BrokenOffError:
+            transport.abort()
+            while (await cycle.receive())["type"] != "http.disconnect":
+                pass
+            return
+        cycle.expected_content_length = 0
+        await cycle.send({"type": "http.response.body", "body": b"", "more_body": False})

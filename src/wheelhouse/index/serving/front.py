@@ -1,8 +1,8 @@
 """Heads of requests in, whole answers out for what is asked all day; all else goes on to the application.
 
-A page of the Simple API or a small file, asked for by somebody who needs no token, is answered from what the catalog
-remembers. Whatever is out of the ordinary (another spelling, a query, a range, credentials, an entry that is due to be
-looked at again) is the application's, whose answers these are too: made of the same parts, and kept on the entry that
+A page of the Simple API or a small file, asked for by somebody who may read it, is answered from what the catalog
+remembers. Whatever is out of the ordinary (another spelling, a query, a range, a wrong token, an entry that is due for
+a look) is the application's, whose answers these are too: made of the same parts, and kept on the entry that
 they are made of, so that they go when it does.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
@@ -17,22 +18,26 @@ from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias, cast
 from urllib.parse import unquote
 
-from wheelhouse.errors import IndexRefusesError
+from wheelhouse.errors import IndexRefusesError, WheelhouseError
 from wheelhouse.index.access.auth import FORWARDED, is_local
+from wheelhouse.index.access.scopes import Action
 from wheelhouse.index.model import FileName
 from wheelhouse.index.pages.conditions import best_encoding
 from wheelhouse.index.pages.negotiation import negotiate
-from wheelhouse.index.serving.answers import PATHSEND, file_headers, page_answer
-from wheelhouse.index.telling.logs import is_told
+from wheelhouse.index.routes.site import asker_of, request_id
+from wheelhouse.index.serving.answers import PATHSEND, GoneError, file_headers, page_answer
+from wheelhouse.index.telling.logs import Answered, is_told, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from packaging.utils import NormalizedName
 
+    from wheelhouse.index.access.auth import Asker
     from wheelhouse.index.pages.catalog import Entry
     from wheelhouse.index.serving.answers import Header, Message, Receive, Scope, Send
     from wheelhouse.index.serving.app import IndexApp
+    from wheelhouse.index.serving.connection import Exchange
     from wheelhouse.index.telling.traffic import Kind
 
 _PAGES, _FILES = "/simple/", "/files/"
@@ -47,13 +52,14 @@ _MOST_KNOWN, _LONGEST_KNOWN = 8192, 2048
 _LOOK_AGAIN = 30.0
 _OK = 200
 _PROXIES_SAY = frozenset(name.encode() for name in FORWARDED)
+_ASKER_SAYS = frozenset([b"authorization", b"host", b"x-request-id"]) | _PROXIES_SAY
 #: A request that has one of these is not a plain question, or has a body.
-_NOT_PLAIN = frozenset([b"authorization", b"range", b"expect", b"content-length", b"transfer-encoding", b"upgrade"])
+_NOT_PLAIN = frozenset([b"range", b"expect", b"content-length", b"transfer-encoding", b"upgrade"])
 Headers: TypeAlias = "Mapping[bytes, bytes]"
 """A request's, by names in lower case, each name once."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What is asked for by the head of a plain request, whoever asks."""
 
@@ -62,7 +68,13 @@ class Question:
     """None: the list of all. A name that is spelled otherwise, or has a query, is none that is remembered."""
     asked: tuple[bytes | None, ...] | str
     """Of a page what its form depends on: Accept, Accept-Encoding, If-None-Match. Of a file its path."""
+    path: str
+    """Below that of the index."""
+    asker: tuple[Header, ...]
+    """The headers that say who asks."""
     host: str
+    authorized: bool
+    """There is a token, right or wrong."""
     forwarded: bool
     """A proxy says that somebody else is asking."""
 
@@ -93,10 +105,7 @@ class Front:
         self._app = app
         self._prefix = prefix
         self._catalog = app.site.catalog
-        self._traffic = app.site.traffic
         self._rules = app.site.gate.rules
-        self._proxied = bool(app.proxies.networks)
-        self._told = {kind: is_told(app.access_log, kind, _OK) for kind in cast("tuple[Kind, ...]", ("page", "file"))}
 
         self.known: dict[bytes, Question] = {}
         """What requests ask for that were read before, each by its bytes: clients of one kind send the same."""
@@ -114,14 +123,22 @@ class Front:
         self._app.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request by the application; files go by the `send_file` of the scope's state, if that has one."""
+        """Answer a request by the application; the scope's state has the `exchange`, if it comes by a connection."""
         scope["root_path"] = self._prefix
-        send_file: Send | None = scope.get("state", {}).get("send_file")
+        exchange: Exchange | None = scope.get("state", {}).get("exchange")
 
         async def pass_on(message: Message) -> None:
-            await (send_file(message) if send_file is not None and message["type"] == PATHSEND else send(message))
+            if exchange is None:
+                await send(message)
+            elif message["type"] == PATHSEND:
+                await exchange.send_file(message["path"], message["size"])
+            elif exchange.gone and message.get("more_body"):
+                raise GoneError
+            else:
+                await send(message)
 
-        await self._app(scope, receive, pass_on)
+        with suppress(GoneError):
+            await self._app(scope, receive, pass_on)
 
     def question(self, target: bytes, headers: Headers) -> Question | None:
         """Return what a GET of a target asks for; None: it is for the application."""
@@ -132,39 +149,61 @@ class Front:
             path = unquote(path)
         if self._prefix and path.startswith(f"{self._prefix}/"):
             path = path[len(self._prefix) :]
-        get = headers.get
-        host, forwarded = get(b"host", b"").decode("latin-1"), not _PROXIES_SAY.isdisjoint(headers)
-        if path.startswith(_PAGES) and path.endswith("/") and not self._told["page"]:
+        if path.startswith(_PAGES) and path.endswith("/"):
             project = cast("NormalizedName | None", path[len(_PAGES) : -1] or None)
-            asked = (get(b"accept"), get(b"accept-encoding"), get(b"if-none-match"))
-            return Question("page", project, asked, host, forwarded)
-        if path.startswith(_FILES) and not self._told["file"] and b"if-none-match" not in headers:
+            asked = (headers.get(b"accept"), headers.get(b"accept-encoding"), headers.get(b"if-none-match"))
+            return _question("page", project, asked, path, headers)
+        if path.startswith(_FILES) and b"if-none-match" not in headers:
             place = _place(path)
-            return None if place is None else Question("file", place.project, path, host, forwarded)
+            return _question("file", place.project, path, path, headers) if place is not None else None
         return None
 
     def ready(self, question: Question, address: str) -> Ready | None:
         """Return the answer to a question from an address; None: it is for the application."""
         begun = perf_counter()
+        try:
+            answer = self._find(question, address)
+        except (OSError, WheelhouseError):
+            return None  # the application says what it is
+        if answer is None:
+            return None
+        size, seconds = len(answer.body), perf_counter() - begun
+        self._app.site.traffic.add(question.kind, answer.status, size=size, seconds=seconds)
+        if is_told(self._app.access_log, question.kind, answer.status):
+            asker = self._asker(question, address)
+            answered = Answered(
+                method="GET",
+                path=question.path,
+                status=answer.status,
+                size=size,
+                seconds=seconds,
+                who=self._app.site.who(asker),
+                address=asker.address,
+                request=request_id(asker),
+            )
+            tell(answered)
+        return answer
+
+    def _find(self, question: Question, address: str) -> Ready | None:
         entry = self._catalog.remembered(question.project)
         if entry is None or not self._may_read(question, address):
             return None
-        answer = (
-            self._page(entry, question.asked)
-            if isinstance(question.asked, tuple)
-            else self._file(entry, question.asked)
-        )
-        if answer is not None:
-            self._traffic.add(question.kind, answer.status, size=len(answer.body), seconds=perf_counter() - begun)
-        return answer
+        asked = question.asked
+        return self._page(entry, asked) if isinstance(asked, tuple) else self._file(entry, asked)
 
     def _may_read(self, question: Question, address: str) -> bool:
-        """Say whether the request, which has no token, needs none."""
+        """Say whether this can be read; where not, the application says why."""
+        if question.authorized:
+            return self._app.site.gate.admits(self._asker(question, address), Action.READ, question.project)
         if self._rules.anonymous_read:
             return True
-        if not self._rules.anonymous_local_read or self._proxied or question.forwarded:
+        if not self._rules.anonymous_local_read or question.forwarded or self._app.proxies.networks:
             return False
         return is_local(address, question.host)
+
+    def _asker(self, question: Question, address: str) -> Asker:
+        scope: Scope = {"client": (address, 0), "headers": question.asker}
+        return asker_of(self._app.proxies.unveil(scope) if self._app.proxies.networks else scope)
 
     def _page(self, entry: Entry, asked: tuple[bytes | None, ...]) -> Ready | None:
         answer: Ready | None = entry.answers.get(asked)
@@ -217,6 +256,21 @@ class Front:
             return None
         head = _head(_OK, file_headers(digest, size, public=self._rules.anonymous_read))
         return _FileAnswer(head, os.fspath(path), size, time.monotonic() + _LOOK_AGAIN)
+
+
+def _question(
+    kind: Kind, project: NormalizedName | None, asked: tuple[bytes | None, ...] | str, path: str, headers: Headers
+) -> Question:
+    return Question(
+        kind=kind,
+        project=project,
+        asked=asked,
+        path=path,
+        asker=tuple((name, value) for name, value in headers.items() if name in _ASKER_SAYS),
+        host=headers.get(b"host", b"").decode("latin-1"),
+        authorized=b"authorization" in headers,
+        forwarded=not _PROXIES_SAY.isdisjoint(headers),
+    )
 
 
 def _head(status: int, headers: Iterable[Header]) -> bytes:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from wheelhouse.config import ServeSettings
 
-#: Connections that the kernel takes before we do.
-BACKLOG = 2048
 _PEM = "tls-cert is a PEM file with the certificate and its chain, tls-key one with the key that belongs to it"
 
 
@@ -85,12 +83,11 @@ class Listening:
         )
 
     def bind(self) -> socket.socket:
-        """Take the address; connections wait from now on. Port 0: any that is free. Raises MachineError."""
+        """Take the address, for port 0 any that is free. Listening begins with the server. Raises MachineError."""
         taken = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET, socket.SOCK_STREAM)
         try:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             taken.bind((self.host, self.port))
-            taken.listen(BACKLOG)
         except OSError as error:
             taken.close()
             raise MachineError(

@@ -19,7 +19,6 @@ import uvicorn
 
 from wheelhouse.errors import CertificateError, WheelhouseError
 from wheelhouse.index.serving.connection import PATIENCE, Connection
-from wheelhouse.index.serving.listening import BACKLOG
 
 if TYPE_CHECKING:
     import ssl
@@ -56,7 +55,6 @@ class Server(uvicorn.Server):
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            backlog=BACKLOG,
             timeout_keep_alive=int(PATIENCE),
             timeout_notify=_LOOK,
             callback_notify=self._look,

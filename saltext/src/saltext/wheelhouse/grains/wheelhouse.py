@@ -1,6 +1,7 @@
 """What this minion can build with, as `wheelhouse machine` tells it: the grain `wheelhouse`, where there is a command.
 
-It is asked for once an hour at most, and again when the command changes: grains are gathered often.
+It is asked for once an hour at most, and again when the command or a container engine came or changed: grains are
+gathered often.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def main() -> dict[str, dict[str, Any]]:
         status = Path(command).stat()
     except OSError:
         return {}
-    stamp = f"{command} {status.st_mtime_ns} {status.st_ino}"
+    engines = [shutil.which(engine) for engine in ("podman", "docker")]
+    stamp = f"{command} {status.st_mtime_ns} {status.st_ino} {engines}"
     memory = Path(__opts__["cachedir"]) / "wheelhouse-grains.json"
     known = _read(memory)
     if known is None or known.get("stamp") != stamp or abs(time.time() - known.get("asked", 0)) > _KEPT:

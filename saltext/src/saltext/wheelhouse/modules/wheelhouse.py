@@ -82,7 +82,7 @@ def build(
     words = ["build", "--json", *_options(python=python, arch=arch, builder=builder, job=job)]
     switches = {"--publish": publish, "--force": force, "--upgrade-requirements": upgrade}
     words += [name for name, wanted in switches.items() if wanted]
-    words += [_text("a package", package) for package in packages]
+    words += ["--", *(_text("a package", package) for package in packages)]
     if ticket is None:
         ticket = f"by-hand-{kwargs.get('__pub_jid') or os.urandom(8).hex()}"
     told = _start(words, ticket=_text("ticket", ticket), job=job, bundle=bundle, publish=publish, timeout=timeout)
@@ -154,7 +154,7 @@ def plan(
         salt builder1 wheelhouse.plan psycopg2
     """
     _known_arguments("plan", kwargs)
-    names = [_text("a package", package) for package in packages] or ["--all"]
+    names = ["--", *(_text("a package", package) for package in packages)] if packages else ["--all"]
     told: list[Told] = _ask(["plan", "--json", *_options(python=python, arch=arch), *names])
     return told
 

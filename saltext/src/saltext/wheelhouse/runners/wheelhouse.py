@@ -38,7 +38,7 @@ def plan(*packages: str, python: str | None = None, arch: str | None = None, **k
     words = ["plan", "--farm", "salt", "--json"]
     for name, value in (("--python", python), ("--arch", arch)):
         words += [name, _text(name[2:], value)] if value is not None else []
-    told = _ask([*words, *([_text("a package", package) for package in packages] or ["--all"])])
+    told = _ask([*words, *(["--", *(_text("a package", package) for package in packages)] if packages else ["--all"])])
     return told if isinstance(told, list) else [told]
 
 
