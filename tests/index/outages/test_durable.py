@@ -110,6 +110,21 @@ def waiting(client: Client) -> int:
     return outbox.stats().waiting
 
 
+def test_upload__that_was_here_already__is_listed_while_the_store_is_down(setting: Setting) -> None:
+    """As after a kill between the swap and the answer: who asks again is told that it is here, by who knew nothing."""
+    file, later = wheel(setting), wheel(setting, "2.0")
+    assert upload(setting.server("killed"), *file).status == 200
+    client = setting.server()
+    assert b"already" in upload(client, *file).body
+    setting.go_down()
+    assert upload(client, *later).status == 200
+
+    client = setting.server()  # after a restart
+    page = client.get("/simple/spam/", headers=LATEST)
+    assert (file[0].encode() in page.body, later[0].encode() in page.body) == (True, True)
+    assert client.get(address(*file)).body == file[1]
+
+
 def test_upload__store_down__is_accepted_served_and_replayed(setting: Setting) -> None:
     client = setting.server()
     first, second = wheel(setting), wheel(setting, "2.0")

@@ -84,8 +84,8 @@ class Repository:
     """Of a stage: the index that its files are meant for. What that has is taken here too."""
     now: Callable[[], datetime] = _now
     pause: Callable[[float], None] = time.sleep
-    changed: Callable[[Manifest], None] = lambda manifest: None  # noqa: ARG005 - nobody wants to know
-    """Told of each manifest once it is in the store."""
+    known: Callable[[Manifest], None] = lambda manifest: None  # noqa: ARG005 - nobody wants to know
+    """Told of each manifest that answers a change: once it is in the store, also where it was there already."""
 
     def projects(self) -> list[NormalizedName]:
         """Return the names of all projects, in order."""
@@ -231,9 +231,10 @@ class Repository:
             after = change(before)
             if after is None:
                 assert before is not None  # noqa: S101 - what is not there cannot be as it should be
+                self.known(before)
                 return before
             if self.store.swap_manifest(after):
-                self.changed(after)
+                self.known(after)
                 return after
             self.pause(_CHANCE.uniform(0, min(_LONGEST_PAUSE, 0.005 * 2**attempt)))
         raise StoreUnavailableError(

@@ -42,7 +42,7 @@ def make_durable(store: Store, settings: BufferSettings, *, elsewhere: bool, bou
     guarded = GuardedStore(store, Outage())
     shelf = Shelf.open(settings.cache / "files", budget=settings.cache_bytes) if elsewhere else None
     cache = CachedStore.open(guarded, settings.cache / "manifests", shelf=shelf)
-    repository = Repository(store=guarded, changed=cache.keep_manifest) if elsewhere else Repository(store=guarded)
+    repository = Repository(store=guarded, known=cache.keep_manifest) if elsewhere else Repository(store=guarded)
     spool = Spool(settings.spool, limit_bytes=settings.spool_bytes, backoff=RETRY)
     waiting = Waiting(spool)
     replay = Replay(
