@@ -53,7 +53,9 @@ class SmallWheel:
         path = folder / self.filename
         with zipfile.ZipFile(path, "w") as archive:
             for name, data in self.members().items():
-                archive.writestr(name, data)
+                entry = zipfile.ZipInfo(name)  # of a fixed time: the same wheel, written again, has the same bytes
+                entry.external_attr = 0o600 << 16
+                archive.writestr(entry, data, compress_type=archive.compression)
         return path
 
 

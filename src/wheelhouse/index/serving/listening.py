@@ -83,7 +83,7 @@ class Listening:
         )
 
     def bind(self) -> socket.socket:
-        """Take the address, for port 0 any that is free. Listening begins with the server. Raises MachineError."""
+        """Take the address, for port 0 any free one; to listen is the server's business. Raises MachineError."""
         taken = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET, socket.SOCK_STREAM)
         try:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
