@@ -47,20 +47,23 @@ class Wheels:
     folder: Path
     projects: int
     versions: int
+    size: int
+    """Of each, about."""
+    prefix: str = "project"
 
     @classmethod
-    def make(cls, folder: Path, *, projects: int, versions: int, size: int) -> Wheels:
+    def make(cls, folder: Path, *, projects: int, versions: int, size: int, prefix: str = "project") -> Wheels:
         """Write the wheels; what they hold cannot be compressed."""
         for number in range(projects):
             for version in range(versions):
                 files = {f"p{number}.py": os.urandom(max(size - 700, 10))}
-                SmallWheel(name=f"project_{number:04}", version=f"1.{version}", tag=TAG, files=files).write(folder)
-        return cls(folder=folder, projects=projects, versions=versions)
+                SmallWheel(name=f"{prefix}_{number:04}", version=f"1.{version}", tag=TAG, files=files).write(folder)
+        return cls(folder=folder, projects=projects, versions=versions, size=size, prefix=prefix)
 
     @property
     def names(self) -> list[str]:
         """Names of the projects, normalised."""
-        return [f"project-{number:04}" for number in range(self.projects)]
+        return [f"{self.prefix}-{number:04}" for number in range(self.projects)]
 
     def wheel(self, project: str, version: int) -> Path:
         """Return one file."""
@@ -78,6 +81,8 @@ class Server:
     process: psutil.Process
     json: bool = True
     """Whether it has the JSON form."""
+    large: bool = False
+    """Whether it has the large wheels too."""
     says: str = ""
     """What it caches, for the table."""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -162,7 +167,7 @@ def wheelhouse(wheels: Wheels, folder: Path) -> Iterator[Server]:
     command += ["--no-mirror", "--port", str(port)]
     pages = f"http://127.0.0.1:{port}/simple/"
     with running(command, answers=f"{pages}{wheels.names[0]}/", log=folder / "wheelhouse.log") as process:
-        yield Server(name="wheelhouse", pages=pages, process=process, says="pages rendered once, in memory")
+        yield Server(name="wheelhouse", pages=pages, process=process, large=True, says="pages, in memory")
 
 
 def registry_in(folder: Path) -> Path:
@@ -181,7 +186,8 @@ def fill(wheels: Wheels, folder: Path) -> None:
         for version in range(wheels.versions):
             path = wheels.wheel(project, version)
             name = FileName.parse(path.name)
-            metadata = read_wheel(path, name, bounds=Bounds()).metadata
+            with path.open("rb") as file:
+                metadata = read_wheel(file, name, bounds=Bounds()).metadata
             new = NewFile(name=name, sha256=sha256_of(path), size=path.stat().st_size, metadata=metadata)
             arrivals.append((new, path))
         repository.add_files(arrivals)
@@ -199,7 +205,7 @@ _NGINX = """
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx-error.log; user {user};
 events {{ worker_connections 1024; }}
 http {{
-  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; open_file_cache max=20000 inactive=60s;
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; {cache}
   types {{ text/html html; }} default_type application/octet-stream;
   server {{ listen 127.0.0.1:{port}; root {public}; index index.html; }}
 }}
@@ -207,19 +213,24 @@ http {{
 
 
 @contextmanager
-def nginx(wheels: Wheels, public: Path, folder: Path) -> Iterator[Server]:
-    """Serve exported pages by nginx."""
+def nginx(wheels: Wheels, public: Path, folder: Path, *, handles: bool = False) -> Iterator[Server]:
+    """Serve exported pages by nginx as it comes, or with `handles` of files kept open."""
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         raise SystemExit("nginx is not installed: apt-get install nginx")
     port = free_port()
     user = "root" if os.geteuid() == 0 else os.environ.get("USER", "nobody")
+    folder = folder / ("nginx-handles" if handles else "nginx")
+    folder.mkdir()
     config = folder / "nginx.conf"
-    config.write_text(_NGINX.format(folder=folder, port=port, public=public, user=user))
+    cache = "open_file_cache max=20000 inactive=60s;" if handles else ""
+    config.write_text(_NGINX.format(folder=folder, port=port, public=public, user=user, cache=cache))
     pages = f"http://127.0.0.1:{port}/simple/"
     command = [program, "-c", config, "-p", folder]
     with running(command, answers=f"{pages}{wheels.names[0]}/", log=folder / "nginx.log") as process:
-        yield Server(name="nginx, exported pages", pages=pages, process=process, says="static files, sendfile")
+        says = "static files, their handles" if handles else "static files"
+        name = "nginx, open_file_cache" if handles else "nginx, exported pages"
+        yield Server(name=name, pages=pages, process=process, large=True, says=says)
 
 
 @contextmanager

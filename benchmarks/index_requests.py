@@ -1,9 +1,9 @@
 """Requests to index servers, side by side in one run: processor time and rate a request, and the ratios to the aims.
 
 Run with `python benchmarks/index_requests.py [--quick]`; it needs wrk and nginx (apt-get install wrk nginx) and fetches
-its peers (devpi, pypiserver, simple-repository-server, Django) into the user's cache. wrk asks on 32 connections, and
-goes over all projects and files in turn, so that no server lives from one hot page. The processor time is the
-server's own, from the kernel. All servers have the same wheels, and are asked one after the other, in rounds.
+its peers (devpi, pypiserver, simple-repository-server, Django) into the user's cache. wrk asks on 32 connections (8 for
+wheels of 50 MB), and goes over all projects and files in turn, so that no server lives from one hot page. The processor
+time is the server's own, from the kernel. All servers have the same wheels, and are asked one after the other.
 To reach: our page and JSON at most 1.5x the CPU of nginx's static file, 50x less than devpi and pypiserver, 25x less
 than simple-repository-server; 12x the requests of Django, 23x by the exported pages; wheels at 3x nginx.
 """
@@ -65,6 +65,8 @@ class Question:
     paths: Sequence[str]
     headers: str = ""
     needs_json: bool = False
+    large: int = 0
+    """Bytes of each answer, where it is so large that few are sent in a round: then bytes are counted, not answers."""
 
 
 def ask(server: Server, question: Question, *, seconds: int, folder: Path) -> Sample:
@@ -74,26 +76,27 @@ def ask(server: Server, question: Question, *, seconds: int, folder: Path) -> Sa
     script.write_text(_LUA.format(paths=quoted, headers=question.headers))
     place = urlsplit(server.pages)
     root = f"{place.scheme}://{place.netloc}"
-    _wrk(root, script, WARM_SECONDS)
+    _wrk(root, script, WARM_SECONDS, large=question.large)
     before = server.cpu()
-    count, rate, errors = _wrk(root, script, seconds)
-    return Sample(cpu=(server.cpu() - before) / max(count, 1), rate=rate, errors=errors)
+    count, errors = _wrk(root, script, seconds, large=question.large)
+    return Sample(cpu=(server.cpu() - before) / max(count, 1), rate=count / seconds, errors=errors)
 
 
-def _wrk(root: str, script: Path, seconds: int) -> tuple[int, float, int]:
+def _wrk(root: str, script: Path, seconds: int, *, large: int) -> tuple[float, int]:
     said = subprocess.run(
-        ["wrk", "-t1", "-c32", f"-d{seconds}s", "--timeout", "30s", "-s", script, root],
+        ["wrk", "-t1", "-c8" if large else "-c32", f"-d{seconds}s", "--timeout", "30s", "-s", script, root],
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    count = int(re.search(r"(\d+) requests in", said)[1])  # type: ignore[index]  # wrk always says it
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])  # type: ignore[index]  # likewise
     errors = sum(int(found) for found in re.findall(r"Non-2xx or 3xx responses: (\d+)", said))
-    return count, rate, errors
+    if large:
+        number, unit = re.search(r"([\d.]+)([KMG])B read", said).groups()  # type: ignore[union-attr]  # wrk always says it
+        return float(number) * 1024 ** (1 + "KMG".index(unit)) / large, errors
+    return int(re.search(r"(\d+) requests in", said)[1]), errors  # type: ignore[index]  # likewise
 
 
-def questions(server: Server, wheels: Wheels) -> list[Question]:
+def questions(server: Server, wheels: Wheels, large: Wheels) -> list[Question]:
     """Return what is asked of a server: its own addresses, from its own pages."""
     base = urlsplit(server.pages).path
     pages = [f"{base}{name}/" for name in wheels.names]
@@ -107,6 +110,7 @@ def questions(server: Server, wheels: Wheels) -> list[Question]:
             needs_json=True,
         ),
         Question(name="wheel", paths=files(server, wheels)),
+        Question(name="large wheel", paths=files(server, large) if server.large else (), large=large.size),
     ]
 
 
@@ -122,9 +126,11 @@ def files(server: Server, wheels: Wheels) -> list[str]:
     return found
 
 
-def compare(servers: Sequence[Server], wheels: Wheels, *, rounds: int, seconds: int, folder: Path) -> None:
+def compare(
+    servers: Sequence[Server], wheels: Wheels, large: Wheels, *, rounds: int, seconds: int, folder: Path
+) -> None:
     """Ask all servers in turn, and print medians and ratios."""
-    asked = {server.name: questions(server, wheels) for server in servers}
+    asked = {server.name: questions(server, wheels, large) for server in servers}
     samples: dict[tuple[str, str], list[Sample]] = {}
     load = os.getloadavg()[0]
     for _ in range(rounds):
@@ -134,14 +140,15 @@ def compare(servers: Sequence[Server], wheels: Wheels, *, rounds: int, seconds: 
                     sample = ask(server, question, seconds=seconds, folder=folder)
                     samples.setdefault((server.name, question.name), []).append(sample)
     console = Console(width=140)
-    for name in ("page", "JSON", "wheel"):
+    for name in ("page", "JSON", "wheel", "large wheel"):
         ours = _medians(samples[servers[0].name, name])
         table = Table("server", "CPU us", "ours is", "requests/s", "errors", "caches", title=name)
         for server in servers:
             found = samples.get((server.name, name))
             if found:
                 cpu, rate = _medians(found)
-                ratio = f"{cpu / ours[0]:.1f}x cheaper" if cpu > ours[0] else f"{ours[0] / cpu:.2f}x dearer"
+                ratio = f"{cpu / ours[0]:.2f}x cheaper" if cpu > ours[0] else f"{ours[0] / cpu:.2f}x dearer"
+                ratio = "" if server is servers[0] else ratio
                 errors = str(sum(sample.errors for sample in found))
                 table.add_row(server.name, f"{cpu * 1e6:,.0f}", ratio, f"{rate:,.0f}", errors, server.says)
         console.print(table)
@@ -169,9 +176,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="index-") as name, ExitStack() as stack:
         folder = Path(name)
         wheels = peers.Wheels.make(folder / "wheels", projects=100 if options.quick else 1000, versions=5, size=30_000)
+        large = peers.Wheels.make(folder / "large", projects=2, versions=1, size=50_000_000, prefix="large")
         peers.fill(wheels, folder)
+        peers.fill(large, folder)
         public = peers.export(folder)
-        contexts = [peers.wheelhouse(wheels, folder), peers.nginx(wheels, public, folder)]
+        contexts = [
+            peers.wheelhouse(wheels, folder),
+            peers.nginx(wheels, public, folder),
+            peers.nginx(wheels, public, folder, handles=True),
+        ]
         if not options.without_peers:
             contexts += [
                 peers.django(wheels, public, folder),
@@ -180,7 +193,7 @@ def main() -> None:
                 peers.pypiserver(wheels, folder),
             ]
         servers = [stack.enter_context(context) for context in contexts]
-        compare(servers, wheels, rounds=rounds, seconds=seconds, folder=folder)
+        compare(servers, wheels, large, rounds=rounds, seconds=seconds, folder=folder)
 
 
 if __name__ == "__main__":

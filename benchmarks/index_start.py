@@ -38,6 +38,8 @@ class Start:
 
     first: float
     """Seconds from the start of the process until the first answer was read."""
+    cpu: float
+    """Seconds of processors until then."""
     next: float
     """Seconds of the same request, once more."""
     size: int
@@ -79,12 +81,13 @@ def start(registry: Path, path: str) -> Start:
         root = process.stderr.readline().split(" at ")[1].strip().removesuffix("/simple/")
         size = ask(f"{root}{path}")
         first = time.perf_counter() - begun
+        times = psutil.Process(process.pid).cpu_times()
         begun = time.perf_counter()
         ask(f"{root}{path}")
         taken = time.perf_counter() - begun
         memory = psutil.Process(process.pid).memory_info().rss
         process.terminate()
-    return Start(first=first, next=taken, size=size, memory=memory)
+    return Start(first=first, cpu=times.user + times.system, next=taken, size=size, memory=memory)
 
 
 def ask(url: str) -> int:
@@ -101,7 +104,7 @@ def ask(url: str) -> int:
 
 def main() -> None:
     """Print a table."""
-    table = Table("projects", "files", "first request", "first answer", "again", "bytes", "memory")
+    table = Table("projects", "files", "first request", "first answer", "CPU", "again", "bytes", "memory")
     for projects, files in SHAPES:
         registry = Path(tempfile.mkdtemp(prefix="bench-start-"))
         try:
@@ -115,6 +118,7 @@ def main() -> None:
                     f"{projects * files:,}",
                     path,
                     f"{best.first:.2f} s",
+                    f"{best.cpu:.2f} s",
                     f"{best.next * 1000:.1f} ms",
                     f"{best.size:,}",
                     f"{best.memory / 2**20:.0f} MB",

@@ -2,7 +2,7 @@
 
 Run with `python benchmarks/index_uploads.py`. To reach: `wheelhouse publish` to `wheelhouse serve` at least 5x faster
 than twine to pypiserver; the replay of 500 uploads in under 5 s, counted from the bucket's return (localbucket, in a
-process of its own, on a folder).
+process of its own, on a folder). `TMPDIR` chooses the disk.
 """
 
 from __future__ import annotations
@@ -10,24 +10,27 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import index_peers as peers
-from measure import Contender, compare
 from rich.console import Console
+from rich.table import Table
+from uv import find_uv_bin
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from buckets import bucket_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import psutil
 
@@ -55,52 +58,104 @@ def serving(folder: Path, *options: str) -> Iterator[tuple[str, Path, psutil.Pro
         yield root, registry, process
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A client and a server: what starts the server, and the command to run then."""
+
+    name: str
+    begin: Callable[[Path, ExitStack], tuple[list[str], psutil.Process]]
+
+
+def ways(wheels: Path) -> list[Way]:
+    """Return the ways that are compared; each upload goes to a server that has nothing yet."""
+
+    def pypiserver(folder: Path, stack: ExitStack) -> tuple[list[str], psutil.Process]:
+        server = peers.Wheels(folder=folder / "packages", projects=0, versions=0, size=0)
+        server.folder.mkdir()
+        running = stack.enter_context(peers.pypiserver(server, folder))
+        return [*twine(running.pages.removesuffix("simple/"), "a", "a"), *files(wheels)], running.process
+
+    def ours_by(client: Callable[[str, str, Path], list[str]]) -> Callable[..., tuple[list[str], psutil.Process]]:
+        def begin(folder: Path, stack: ExitStack) -> tuple[list[str], psutil.Process]:
+            root, registry, process = stack.enter_context(serving(folder))
+            return [*client(f"{root}/legacy/", token(registry), registry), *files(wheels)], process
+
+        return begin
+
+    return [
+        Way(name="twine to pypiserver", begin=pypiserver),
+        Way(name="twine to wheelhouse", begin=ours_by(lambda url, secret, _: twine(url, "__token__", secret))),
+        Way(name="uv publish to wheelhouse", begin=ours_by(uv)),
+        Way(name="wheelhouse publish to wheelhouse", begin=ours_by(wheelhouse)),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Took:
+    """Seconds of one run."""
+
+    wall: float
+    client: float
+    """CPU, as the next one."""
+    server: float
+
+
+def run(way: Way) -> Took:
+    """Upload all wheels once."""
+    with tempfile.TemporaryDirectory(prefix="uploads-") as name, ExitStack() as stack:
+        command, process = way.begin(Path(name), stack)
+        server = peers.Server(name=way.name, pages="", process=process)
+        before, begun = server.cpu(), time.monotonic()
+        child = subprocess.Popen(command, cwd=name, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        wall = time.monotonic() - begun
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            raise SystemExit(f"{way.name} failed")
+        return Took(wall=wall, client=usage.ru_utime + usage.ru_stime, server=server.cpu() - before)
+
+
 def uploads(wheels: Path, *, rounds: int) -> None:
-    """Compare clients and servers: each upload goes to a server that has nothing yet."""
-    with ExitStack() as stack:
-
-        def fresh(folder: Path) -> tuple[str, str]:
-            root, registry, _ = stack.enter_context(serving(folder))
-            return root, token(registry)
-
-        def pypiserver(folder: Path) -> list[str]:
-            server = peers.Wheels(folder=folder / "packages", projects=0, versions=0)
-            server.folder.mkdir()
-            running = stack.enter_context(peers.pypiserver(server, folder))
-            address = running.pages.removesuffix("simple/")
-            return [*twine(address, "a", "a"), *files(wheels)]
-
-        def ours_by_twine(folder: Path) -> list[str]:
-            root, secret = fresh(folder)
-            return [*twine(f"{root}/legacy/", "__token__", secret), *files(wheels)]
-
-        def ours_by_uv(folder: Path) -> list[str]:
-            root, secret = fresh(folder)
-            return ["uv", "publish", "--quiet", "--publish-url", f"{root}/legacy/", "-t", secret, *files(wheels)]
-
-        def ours(folder: Path) -> list[str]:
-            root, secret = fresh(folder)
-            command = [sys.executable, "-m", "wheelhouse", "--registry", str(folder / "registry"), "publish"]
-            return [
-                "env",
-                "TWINE_USERNAME=__token__",
-                f"TWINE_PASSWORD={secret}",
-                *command,
-                "--index-url",
-                f"{root}/legacy/",
-                *files(wheels),
-            ]
-
-        compare(
-            f"{COUNT} wheels of {SIZE:,} bytes: seconds of the client",
-            [
-                Contender(name="twine to pypiserver", command=pypiserver),
-                Contender(name="twine to wheelhouse", command=ours_by_twine),
-                Contender(name="uv publish to wheelhouse", command=ours_by_uv),
-                Contender(name="wheelhouse publish to wheelhouse", command=ours),
-            ],
-            rounds=rounds,
+    """Compare in turn, and print medians."""
+    load = os.getloadavg()[0]
+    compared = ways(wheels)
+    took: dict[str, list[Took]] = {way.name: [] for way in compared}
+    for _ in range(rounds):
+        for way in compared:
+            took[way.name].append(run(way))
+    table = Table(
+        *("", "wall s", "spread", "to the first", "client CPU s", "server CPU s", "both, ms an upload"),
+        title=f"{COUNT} wheels of {SIZE:,} bytes",
+    )
+    medians = {
+        name: Took(**{part: statistics.median(getattr(one, part) for one in found) for part in Took.__slots__})
+        for name, found in took.items()
+    }
+    first = medians[compared[0].name].wall
+    for name, median in medians.items():
+        walls = [one.wall for one in took[name]]
+        table.add_row(
+            name,
+            f"{median.wall:.2f}",
+            f"{min(walls):.2f} to {max(walls):.2f}",
+            f"{first / median.wall:.2f}x less",
+            f"{median.client:.2f}",
+            f"{median.server:.2f}",
+            f"{(median.client + median.server) / COUNT * 1000:.1f}",
         )
+    Console(width=120).print(table)
+    print(f"medians of {rounds} runs in turn, {os.cpu_count()} processors, load before: {load:.1f}")
+
+
+def uv(address: str, secret: str, registry: Path) -> list[str]:  # noqa: ARG001 - as `wheelhouse`
+    """Return uv's command line."""
+    return [find_uv_bin(), "publish", "--quiet", "--publish-url", address, "-t", secret]
+
+
+def wheelhouse(address: str, secret: str, registry: Path) -> list[str]:
+    """Return our own."""
+    command = ["env", "TWINE_USERNAME=__token__", f"TWINE_PASSWORD={secret}", sys.executable, "-m", "wheelhouse"]
+    return [*command, "--registry", str(registry), "--quiet", "publish", "--index-url", address]
 
 
 def twine(address: str, user: str, password: str) -> list[str]:
@@ -114,8 +169,19 @@ def files(wheels: Path) -> list[str]:
     return [os.fspath(path) for path in sorted(wheels.glob("*.whl"))]
 
 
-def replay(wheels: Path) -> None:
+def replay(wheels: Path, *, rounds: int) -> None:
     """Upload while the bucket is down; tell how long it takes until it has everything."""
+    took = [_replay(wheels) for _ in range(rounds)]
+    accepted, brought, cpu = (statistics.median(one) for one in zip(*took, strict=True))
+    Console(width=120).print(
+        f"{COUNT} uploads, all of their own projects, taken in {accepted:.1f} s while the bucket was down; "
+        f"in the bucket {brought:.2f} s after its return ({cpu:.2f} s of the server's CPU): medians of {rounds}",
+        highlight=False,
+    )
+
+
+def _replay(wheels: Path) -> tuple[float, float, float]:
+    """Return the seconds that the uploads and the replay took, and the server's CPU seconds for the replay."""
     with tempfile.TemporaryDirectory(prefix="replay-") as name, ExitStack() as stack:
         folder, port = Path(name), peers.free_port()
         (folder / "data" / "wheels").mkdir(parents=True)
@@ -125,24 +191,18 @@ def replay(wheels: Path) -> None:
         root, registry, process = stack.enter_context(serving(folder, "--store", "s3://wheels/index"))
         secret = token(registry)
         bucket.close()
-        command = [sys.executable, "-m", "wheelhouse", "--registry", str(registry), "publish"]
-        environment = {**os.environ, "TWINE_USERNAME": "__token__", "TWINE_PASSWORD": secret}
         begun = time.monotonic()
-        subprocess.run([*command, "--index-url", f"{root}/legacy/", *files(wheels)], check=True, env=environment)
+        command = [*wheelhouse(f"{root}/legacy/", secret, registry), *files(wheels)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         accepted = time.monotonic() - begun
         assert _waiting(root, secret) == COUNT, _waiting(root, secret)
-        cpu = peers.Server(name="", pages="", process=process).cpu()
+        server = peers.Server(name="", pages="", process=process)
+        cpu = server.cpu()
         stack.enter_context(_bucket(folder, port))
         begun = time.monotonic()
         while _waiting(root, secret) and time.monotonic() - begun < _PATIENCE:
             time.sleep(0.02)
-        took = time.monotonic() - begun
-        cpu = peers.Server(name="", pages="", process=process).cpu() - cpu
-        Console().print(
-            f"{COUNT} uploads, all of their own projects, taken in {accepted:.1f} s while the bucket was down; "
-            f"in the bucket {took:.2f} s after its return ({cpu:.2f} s of the server's CPU)",
-            highlight=False,
-        )
+        return accepted, time.monotonic() - begun, server.cpu() - cpu
 
 
 @contextmanager
@@ -168,7 +228,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="uploads-") as name:
         wheels = peers.Wheels.make(Path(name), projects=COUNT, versions=1, size=SIZE)
         uploads(wheels.folder, rounds=rounds)
-        replay(wheels.folder)
+        replay(wheels.folder, rounds=rounds)
     print(json.dumps({"load": os.getloadavg()[0]}))
 
 

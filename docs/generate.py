@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 from wheelhouse import errors
 from wheelhouse.cibuildwheel_options import OWNED
 from wheelhouse.cli import cli
+from wheelhouse.index.routes.openapi import document
 from wheelhouse.recipe_schema import config_schema, recipe_schema
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -58,6 +60,7 @@ def pages() -> dict[str, str]:
         "wheelhouse-toml.md": f"# wheelhouse.toml\n\n{_NOTE}\n{_CONFIG}{_tables(config_schema())}",
         "cli.md": f"# Command line\n\n{_NOTE}\n{_CLI}{_commands(cli, 'wheelhouse')}",
         "exit-codes.md": f"# Exit codes\n\n{_NOTE}\n{_exit_codes()}",
+        "openapi.json": json.dumps(document(), indent=1) + "\n",
     }
 
 

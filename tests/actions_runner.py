@@ -1,8 +1,9 @@
 """A runner of GitHub Actions for our workflows: every `run` as it is written, in bash, each job on its own machine.
 
 A job's machine is a folder: its checkout is a clone, and only these get from job to job: outputs, artifacts and caches.
-The five actions that our workflows use in jobs with `run` steps are imitated as documented; any other fails the test.
-What is not imitated: parallel jobs, timeouts, concurrency groups, the shell of Windows, and emulation.
+The actions that our workflows use in jobs with `run` steps are imitated as documented; any other fails the test.
+What is not imitated: parallel jobs, timeouts, concurrency groups and the shell of Windows. Emulation is this machine's:
+the action that sets it up only looks whether it is there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from expressions import Contexts, fill, holds, text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: Processors, as docker calls them and as Debian's QEMU does.
+_EMULATORS = {"arm": "arm", "arm64": "aarch64", "ppc64le": "ppc64le", "riscv64": "riscv64", "s390x": "s390x"}
 _SHELLS = {None: ["bash", "-e"], "bash": ["bash", "--noprofile", "--norc", "-eo", "pipefail"]}
 
 
@@ -63,19 +66,55 @@ class Runner:
     """Environment of jobs that may have an identity."""
     github: Mapping[str, Any]
     secrets: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
     jobs: dict[str, Done] = field(default_factory=dict)
-    """By name, with the cell's for those of a matrix."""
+    """By name, with the cell's for those of a matrix; of those that ran more than once the last."""
+    machines: dict[str, _Machine] = field(default_factory=dict)
+    proposed: list[str] = field(default_factory=list)
+    """Branches for which pull requests were opened."""
 
-    def run(self, workflow: str, **inputs: str) -> None:
-        """Run a workflow that is called with these inputs."""
-        self._workflow(workflow, inputs, granted={"contents": "read", "id-token": "write"})
+    def run(self, workflow: str) -> None:
+        """Run a workflow that the event starts."""
+        read = load(self.repository / workflow)
+        inputs = (read["on"].get("workflow_dispatch") or {}).get("inputs", {})
+        assert self.github["event_name"] in read["on"]
+        self._workflow(read, dict.fromkeys(inputs), self.secrets, granted=None)
 
-    def _workflow(self, name: str, inputs: Mapping[str, Any], granted: Mapping[str, str]) -> Done:
+    def again(self, name: str) -> Done:
+        """Run a job once more, as "Re-run failed jobs" does: by the same commit, with the artifacts of this run."""
+        self.jobs[name] = self.machines[name].another().run()
+        return self.jobs[name]
+
+    def use(self, action: Path, **inputs: str) -> Done:
+        """Run a composite action, after a checkout."""
+        read = yaml.safe_load(action.read_text("utf-8"))
+        defaults = {key: about.get("default", "") for key, about in read["inputs"].items()}
+        assert set(inputs) <= set(defaults), "inputs that the action does not have"
+        checkout = {"uses": f"actions/checkout@{'0' * 40}", "with": {"persist-credentials": False}}
+        job = {"permissions": {}, "steps": [checkout, *read["runs"]["steps"]]}
+        github = {**self.github, "action_path": str(action.parent)}
+        machine = _Machine(self, job, {"inputs": {**defaults, **inputs}, "github": github, "matrix": {}}, {}, "action")
+        return machine.run()
+
+    def _called(
+        self, name: str, inputs: Mapping[str, Any], secrets: Mapping[str, str], granted: Mapping[str, str]
+    ) -> Done:
         read = load(self.repository / name)
-        defaults = {key: about.get("default") for key, about in read["on"]["workflow_call"]["inputs"].items()}
+        about = read["on"]["workflow_call"]
+        defaults = {key: one.get("default") for key, one in about["inputs"].items()}
         assert set(inputs) <= set(defaults), "inputs that the workflow does not have"
+        assert set(secrets) <= set(about.get("secrets", {})), "secrets that the workflow does not have"
+        return self._workflow(read, {**defaults, **inputs}, secrets, granted)
+
+    def _workflow(
+        self,
+        read: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        secrets: Mapping[str, str],
+        granted: Mapping[str, str] | None,
+    ) -> Done:
         assert read["permissions"] == {}
-        contexts = {"inputs": {**defaults, **inputs}, "github": self.github, "secrets": self.secrets}
+        contexts = {"inputs": inputs, "github": self.github, "secrets": secrets, "vars": self.variables}
         environment = {key: text(fill(value, Contexts(values=contexts))) for key, value in read.get("env", {}).items()}
         done: dict[str, Done] = {}
         for id_, job in read["jobs"].items():  # our workflows have needed jobs first
@@ -87,12 +126,10 @@ class Runner:
             if not holds(job.get("if"), here):
                 done[id_] = Done(result="skipped")
                 continue
-            assert set(job["permissions"].items()) <= set(granted.items())
+            for name, level in job["permissions"].items():
+                assert granted is None or granted.get(name) in {level, "write"}, f"{name} is not granted"
             matrix = fill(job.get("strategy", {}).get("matrix"), here)
-            ended = [
-                self._job(id_, job, {**values, "matrix": cell}, environment)
-                for cell in (matrix["include"] if matrix else [{}])
-            ]
+            ended = [self._job(id_, job, {**values, "matrix": cell}, environment) for cell in _cells(matrix)]
             results = {one.result for one in ended}
             done[id_] = ended[0] if len(ended) == 1 else Done(result="failure" if "failure" in results else "success")
         failed = any(one.result == "failure" for one in done.values())
@@ -100,13 +137,22 @@ class Runner:
 
     def _job(self, id_: str, job: Mapping[str, Any], values: Mapping[str, Any], environment: Mapping[str, str]) -> Done:
         if "uses" in job:
-            return self._workflow(
-                job["uses"].removeprefix("./"), fill(job["with"], Contexts(values=values)), job["permissions"]
-            )
+            here = Contexts(values=values)
+            secrets = {key: value for key, value in fill(job.get("secrets", {}), here).items() if value}
+            return self._called(job["uses"].removeprefix("./"), fill(job["with"], here), secrets, job["permissions"])
         name = text(fill(job.get("name", id_), Contexts(values=values)))
         machine = _Machine(self, job, {**values, "matrix": values["matrix"]}, environment, name)
+        self.machines[name] = machine
         self.jobs[name] = machine.run()
         return self.jobs[name]
+
+
+def _cells(matrix: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """Return the cells of a matrix: those it includes, or those of its only axis."""
+    if not matrix:
+        return [{}]
+    ((axis, values),) = matrix.items()
+    return list(values) if axis == "include" else [{axis: value} for value in values]
 
 
 class _Machine:
@@ -118,8 +164,11 @@ class _Machine:
         environment: Mapping[str, str],
         name: str,
     ) -> None:
-        self._runner, self._job = runner, job
-        self._folder = runner.folder / "machines" / f"{len(runner.jobs)}-{name.replace(' ', '-')}"
+        self._runner, self._job, self._name = runner, job, name
+        self._given = (values, environment)
+        made = runner.folder / "machines"
+        made.mkdir(exist_ok=True)
+        self._folder = made / f"{len(list(made.iterdir()))}-{name.replace(' ', '-')}"
         self._work, self._temp = self._folder / "work", self._folder / "temp"
         for folder in (self._work, self._temp):
             folder.mkdir(parents=True)
@@ -133,6 +182,11 @@ class _Machine:
             "RUNNER_TEMP": str(self._temp),
             "HOME": str(self._folder),
         }
+
+    def another(self) -> _Machine:
+        """Return a machine for the same job."""
+        values, environment = self._given
+        return _Machine(self._runner, self._job, values, environment, self._name)
 
     def run(self) -> Done:
         steps: list[Step] = []
@@ -186,6 +240,11 @@ class _Machine:
                 self._download(**given)
             case "actions/cache/restore" | "actions/cache/save":
                 self._cache(action.rsplit("/", 1)[1], given)
+            case "docker/setup-qemu-action":
+                emulator = Path("/proc/sys/fs/binfmt_misc") / f"qemu-{_EMULATORS[given['platforms']]}"
+                assert emulator.read_text("utf-8").startswith("enabled")
+            case "peter-evans/create-pull-request":
+                self._propose(**{key.replace("-", "_"): value for key, value in given.items()})
             case _:
                 raise AssertionError(f"no imitation of {action}")
         return Step(name=action, status=0, output="")
@@ -215,6 +274,15 @@ class _Machine:
         for found in sorted(artifacts.glob("*")):
             if found.name == name or (pattern and fnmatch.fnmatchcase(found.name, pattern)):
                 shutil.copytree(found, self._work / path, dirs_exist_ok=True)
+
+    def _propose(self, *, branch: str, commit_message: str, add_paths: str, token: str, **options: str) -> None:
+        assert token
+        assert options["title"]
+        git = ["git", "-C", str(self._work), "-c", "user.name=Test", "-c", "user.email=test@example.invalid"]
+        subprocess.run([*git, "add", "--", add_paths], check=True)
+        subprocess.run([*git, "commit", "-q", "-m", commit_message], check=True)
+        subprocess.run([*git, "push", "-q", str(self._runner.repository), f"HEAD:refs/heads/{branch}"], check=True)
+        self._runner.proposed.append(branch)
 
     def _cache(self, verb: str, given: Mapping[str, str]) -> None:
         kept = self._runner.folder / "cache"

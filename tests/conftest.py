@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+import dockerd
 from images import debian
 from wheelhouse.builders import Unavailable
 from wheelhouse.builders.engine import Engine, find_engine
 from wheelhouse.process import Processes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +53,18 @@ def image_of(engine: Engine) -> Callable[[str], str]:
         return debian.ensure(name, engine=engine.name)
 
     return ensure
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[Engine]:
+    """Give a docker engine with a daemon of its own; skip where none runs."""
+    if (missing := dockerd.missing()) is not None:
+        pytest.skip(f"no docker: {missing}")
+    with contextlib.ExitStack() as stack:
+        # Not pytest's folder: the paths of a daemon's sockets have to be short.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dockerd-")))
+        try:
+            engine = stack.enter_context(dockerd.running(folder))
+        except dockerd.NotRunningError as error:
+            pytest.skip(f"dockerd does not run here: {error}")
+        yield engine

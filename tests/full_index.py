@@ -239,16 +239,16 @@ def _files(store: Path) -> dict[str, tuple[str, str]]:
 def every_route(app: IndexApp) -> dict[str, set[str]]:
     """Return the pattern of every route that there is, and its methods."""
     found = {pattern: set(methods) for pattern, methods in PAGES.items()}
-    for pattern, methods in _walk(app._routes.routes, ""):
+    for pattern, methods in every_starlette_route(app._routes.routes, ""):
         found.setdefault(pattern, set()).update(methods)
     return found
 
 
-def _walk(routes: Iterable[BaseRoute], above: str) -> Iterator[tuple[str, set[str]]]:
+def every_starlette_route(routes: Iterable[BaseRoute], above: str) -> Iterator[tuple[str, set[str]]]:
     for route in routes:
         path = above + getattr(route, "path", "")
         if inside := getattr(route, "routes", None):
-            yield from _walk(inside, path)
+            yield from every_starlette_route(inside, path)
         else:
             yield path, set(getattr(route, "methods", None) or {"GET"})
 

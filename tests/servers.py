@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ class Answer:
     cut: int | None = None
     """Promise the whole body, send so many bytes, and hang up."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    pause: float = 0.0
+    """Seconds between two bytes of the body; 0: it is sent at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,12 @@ def serve(routes: Mapping[str, Sequence[Answer]]) -> Iterator[Server]:
             for name, value in answer.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(answer.body[: answer.cut])
+            body = answer.body[: answer.cut]
+            pieces = [body] if not answer.pause else [body[at : at + 1] for at in range(len(body))]
+            with suppress(OSError):  # the client has hung up
+                for piece in pieces:
+                    self.wfile.write(piece)
+                    time.sleep(answer.pause)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             """Say nothing."""

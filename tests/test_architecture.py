@@ -40,7 +40,7 @@ FLOORS = (
         "joblog",
         "spool",
     ),
-    ("toml", "toml_problems", "finding", "process", "address"),
+    ("toml", "toml_problems", "finding", "process", "locking", "address"),
     ("errors", "__init__"),
 )
 #: The same inside the index, which is a house of its own.

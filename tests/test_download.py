@@ -8,7 +8,7 @@ import pytest
 
 from servers import Answer, serve
 from wheelhouse.download import download, read_page, verified, without_secrets
-from wheelhouse.errors import RequirementsError, SourceError
+from wheelhouse.errors import CanceledError, RequirementsError, SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +83,20 @@ def test_download__never_well__gives_up_and_keeps_nothing(tmp_path: Path, answer
             fetch(f"{server.url}/a", tmp_path)
         assert len(server.asked) == 4
     assert caught.value.hint is not None
+    assert files_in(tmp_path) == []
+
+
+def test_download__trickles__ends_when_it_is_told(tmp_path: Path) -> None:
+    asked: list[None] = []
+
+    def go_on() -> None:
+        asked.append(None)
+        if len(asked) > 3:
+            raise CanceledError("stopped")
+
+    with serve({"/a": [Answer(body=b"x" * 10_000, pause=0.05)]}) as server, pytest.raises(CanceledError):
+        download(f"{server.url}/a", sha256=HASH, cache=tmp_path, what="spam", go_on=go_on)
+    assert len(asked) == 4
     assert files_in(tmp_path) == []
 
 

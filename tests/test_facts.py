@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wheelhouse.builders import BuildRequest
     from wheelhouse.config import BuilderChoice as BuilderSetting
     from wheelhouse.job import BuilderName, Job
+    from wheelhouse.joblog import JobLog
     from wheelhouse.target import BuildIdentifier
     from wheelhouse.wheel import BuiltWheel
 
@@ -37,6 +38,9 @@ class FakeBuilder:
 
     def runs_on(self, target: BuildIdentifier) -> BuildIdentifier:
         return target
+
+    def prepare(self, job: Job, log: JobLog, *, timeout: float, upgrade: bool = False) -> None:
+        raise NotImplementedError
 
     def inputs(self, job: Job) -> Mapping[str, str]:
         return {}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fakes import FakeFacts, a_job, a_record
@@ -89,6 +91,20 @@ def test_plan__abi3_lowest_python_missing__next_one_serves() -> None:
     assert str(entry.job.target) == "cp312-manylinux_x86_64"
 
 
+def test_plan__no_extension__one_job_serves_every_target() -> None:
+    targets = ("cp312-manylinux_x86_64", "cp311-musllinux_x86_64", "cp311-manylinux_x86_64", "cp314-manylinux_x86_64")
+    jobs = [replace(a_job(target=target), extension=False) for target in targets]
+    [entry] = make_plan(jobs, FakeFacts(cannot={targets[1]: "no image", targets[3]: "no Python"})).entries
+    assert str(entry.job.target) == "cp311-manylinux_x86_64"
+    assert entry.serves == (targets[1], targets[0], targets[3])
+
+
+def test_plan__no_extension_and_nothing_can_build_it__all_are_told() -> None:
+    jobs = [replace(a_job(target=f"cp3{minor}-manylinux_x86_64"), extension=False) for minor in (11, 12)]
+    made = make_plan(jobs, FakeFacts(cannot={str(job.target): "no Python" for job in jobs}))
+    assert [entry.action for entry in made.entries] == ["unavailable", "unavailable"]
+
+
 def test_plan__abi3_freethreaded__keeps_its_own_job() -> None:
     jobs = [a_job(target=f"cp{python}-manylinux_x86_64", abi3=True) for python in ("313", "314", "314t")]
     plan = make_plan(jobs, FakeFacts())
@@ -112,6 +128,7 @@ def test_planned__to_json__has_what_a_script_needs() -> None:
         "action": "build",
         "reason": "never built",
         "builder": "host",
+        "builder_reason": "it is a test",
         "key": None,
         "changes": [],
         "depends": [],

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wheelhouse.config import Config
+from wheelhouse.config import Config, TargetSettings
 from wheelhouse.errors import UsageError
 from wheelhouse.recipe import load_recipe
 from wheelhouse.selection import Wanted, parse_packages, select_jobs
@@ -58,6 +58,13 @@ def test_select__python_and_arch__narrow(tmp_path: Path) -> None:
     recipes = registry(tmp_path, spam="")
     found = ids(recipes, Wanted(pythons=("3.13",), archs=("aarch64",)))
     assert found == ["spam-2.0-cp313-manylinux_aarch64", "spam-2.0-cp313-musllinux_aarch64"]
+
+
+def test_select__python_of_the_defaults__keeps_to_their_platforms(tmp_path: Path) -> None:
+    recipes = registry(tmp_path, spam="")
+    config = Config(targets=TargetSettings(build=("cp312-manylinux*", "cp313-*")))
+    found = select_jobs(recipes, Wanted(pythons=("3.12",)), config)
+    assert [job.id for job in found] == [f"spam-2.0-cp312-manylinux_{native_arch()}"]
 
 
 def test_select__python_outside_the_defaults__is_built_when_asked_for(tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import filelock
 import pytest
 
 from fakes import a_job
-from wheelhouse.errors import MachineError
+from wheelhouse.errors import CanceledError, MachineError
 from wheelhouse.joblog import JobLog
+from wheelhouse.locking import always
+from wheelhouse.process import Processes
 from wheelhouse.workplace import ENVIRONMENT_ROOT, sweep, work_root, workplace
 
 if TYPE_CHECKING:
@@ -35,9 +38,9 @@ def test_work_root__link_of_somebody__is_refused(tmp_path: Path, monkeypatch: py
 
 def test_workplace__same_job__same_path_and_always_empty(tmp_path: Path, root: Path) -> None:
     log = JobLog(tmp_path / "log", job=JOB.id)
-    with workplace(JOB, log) as first:
+    with workplace(JOB, log, always) as first:
         (first / "file").touch()
-    with workplace(JOB, log) as second:
+    with workplace(JOB, log, always) as second:
         assert second == first
         assert list(second.iterdir()) == []
     assert not first.exists()
@@ -45,12 +48,22 @@ def test_workplace__same_job__same_path_and_always_empty(tmp_path: Path, root: P
 
 def test_workplace__left_by_a_killed_run__is_cleared(tmp_path: Path, root: Path) -> None:
     log = JobLog(tmp_path / "log", job=JOB.id)
-    with workplace(JOB, log) as folder:
+    with workplace(JOB, log, always) as folder:
         pass
     (folder / "old").mkdir(parents=True)
-    with workplace(JOB, log) as again:
+    with workplace(JOB, log, always) as again:
         assert list(again.iterdir()) == []
     assert "removing what a killed run left" in log.path.read_text()
+
+
+def test_workplace__another_process_is_at_the_job__waits_as_long_as_it_is_let(tmp_path: Path, root: Path) -> None:
+    log, processes = JobLog(tmp_path / "log", job=JOB.id), Processes()
+    with workplace(JOB, log, always) as folder:
+        canceling = threading.Timer(0.5, processes.cancel)
+        canceling.start()
+        with pytest.raises(CanceledError), workplace(JOB, log, processes.go_on):
+            pytest.fail("two were at the same job")
+        assert folder.is_dir()
 
 
 def test_sweep__abandoned_goes_and_what_is_in_use_stays(root: Path) -> None:

@@ -44,7 +44,8 @@ class Tiny:
 
     name: str
     version: str = "1.0"
-    answer: int = 42
+    answer: int | str = 42
+    """A number, or C for one."""
     before: str = ""
     """C in front of everything, e.g. an `#include` that is not to be had."""
     requires: tuple[str, ...] = ()

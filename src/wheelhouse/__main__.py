@@ -7,7 +7,7 @@ import os
 import sys
 
 #: Objects made until the collector looks for circles. Starting makes a few hundred thousand, and none of them goes.
-_UNTIL_COLLECTION = 50_000
+_UNTIL_COLLECTION = 100_000
 
 
 def main() -> None:

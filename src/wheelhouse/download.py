@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from wheelhouse.errors import SourceError, WheelhouseError
+from wheelhouse.locking import always, holding
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
 
     import urllib3
+
+    from wheelhouse.locking import GoOn
 
     #: Is told the bytes so far, and the total where the server says it.
     Progress = Callable[[int, int | None], None]
@@ -69,23 +72,23 @@ def download(
     raises: type[WheelhouseError] = SourceError,
     limit: int = LIMIT,
     progress: Progress | None = None,
+    go_on: GoOn = always,
 ) -> Path:
     """Return the path of the file with this hash in the cache, downloading it where it is not there yet.
 
-    One download for any number of askers, threads or processes. `what` names the file in messages. Raises `raises`
-    where the file is not to be had, or is another.
+    One download for any number of askers, threads or processes. `what` names the file in messages; `go_on` is
+    asked at each piece of it, and raises where it is enough. Raises `raises` where the file is not to be had, or is
+    another.
     """
-    from filelock import FileLock  # noqa: PLC0415 - start-up time
-
     target = _place(cache, sha256)
     if _is(target, sha256):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_name(f".{sha256}.lock")):
+    with holding(target.with_name(f".{sha256}.lock"), go_on):
         if _is(target, sha256):
             return target
         try:
-            _stream(url, target, sha256=sha256, what=what, limit=limit, progress=progress)
+            _stream(url, target, sha256=sha256, what=what, limit=limit, progress=_watching(progress, go_on))
         except SourceError as error:
             if isinstance(error, raises):
                 raise
@@ -173,6 +176,17 @@ def _stream(url: str, target: Path, *, sha256: str, what: str, limit: int, progr
         part.unlink(missing_ok=True)
 
 
+def _watching(progress: Progress | None, go_on: GoOn) -> Progress:
+    """Return what is told of each piece, and asks whether to go on."""
+
+    def told(done: int, total: int | None) -> None:
+        go_on()
+        if progress is not None:
+            progress(done, total)
+
+    return told
+
+
 def _copy(url: str, take: Callable[[bytes], None], *, limit: int) -> None:
     path = _local_path(url)
     try:
@@ -234,7 +248,8 @@ def _get(
                 if total is not None and total > limit:
                     raise _too_large(without_secrets(url), limit)
                 take, done = start(), 0
-                for chunk in response.stream(_CHUNK):
+                # `read1` gives what there is: a server that sends a byte a second is noticed.
+                while chunk := response.read1(_CHUNK):
                     done += len(chunk)
                     if done > limit:
                         raise _too_large(without_secrets(url), limit)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from wheelhouse.source import SourceFacts
     from wheelhouse.target import BuildIdentifier
 
+#: Why a builder was chosen that the user named.
+ASKED_FOR = "asked for"
 _NO_PURE_WHEELS = Unavailable(
     reason="cibuildwheel makes no wheels without an extension", hint="build with --builder host"
 )
@@ -63,7 +65,7 @@ class KnownFacts:
             return (
                 problem
                 or self._builders[self._setting].unavailable(target)
-                or BuilderChoice(name=self._setting, reason="asked for")
+                or BuilderChoice(name=self._setting, reason=ASKED_FOR)
             )
         container = pure or self._builders["cibuildwheel"].unavailable(target)
         if container is None:
@@ -115,13 +117,16 @@ class KnownFacts:
         return self._results.latest(job.id) if job.id in self._recorded else None
 
 
-def job_inputs(job: Job, builder: Builder, lock: Lock, depends: Mapping[str, str]) -> dict[str, str]:
-    """Return everything that determines the job's output, name by name."""
+def job_inputs(job: Job, builder: Builder, lock: Lock, depends: Mapping[str, str]) -> dict[str, str] | None:
+    """Return everything that determines the job's output, name by name; None: not known before `builder.prepare`."""
+    machine = builder.inputs(job)
+    if machine is None:
+        return None
     return {
         "target": str(job.target),
         "builder": builder.name,
         **job.recipe_inputs(),
-        **builder.inputs(job),
+        **machine,
         **lock.inputs(),
         **{f"depends.{id_}": key for id_, key in depends.items()},
     }

@@ -43,7 +43,7 @@ class JobLog:
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Mark a stage (`source`, `requirements`, `build`, `repair`, `check`, `test`, `commit`), and time it."""
+        """Mark a stage (`source`, `requirements`, `image`, `build`, `repair`, `check`, `test`, `commit`); time it."""
         if name not in self._stages:
             self._observer.stage(self.job, name)
             self.line(f"=== {name}")

@@ -140,7 +140,7 @@ class _Attempt:
         """Return the record of the attempt."""
         results = self._pipeline.results
         try:
-            with workplace(self._job, self._log) as work:
+            with workplace(self._job, self._log, self._go_on) as work:
                 record = self._build(work, known)
         except CanceledError:
             raise
@@ -163,12 +163,16 @@ class _Attempt:
                 index=pipeline.index,
                 destination=work / "source",
                 log=self._log,
+                go_on=self._go_on,
             )
         self._epoch = tree.facts.epoch
         with self._log.stage("requirements"):
             lock, gathered = self._requirements(tree, work, known.lock if known is not None else None)
+        self._builder.prepare(job, self._log, timeout=self._remaining(), upgrade=pipeline.upgrade)
         depends = {record.job: record.key or "" for record in self._dependencies}
-        self._inputs = job_inputs(job, self._builder, lock, depends)
+        inputs = job_inputs(job, self._builder, lock, depends)
+        assert inputs is not None  # noqa: S101 - the builder is prepared
+        self._inputs = inputs
         self._key = build_key(self._inputs)
         if known is not None:
             self._expect_key(self._key, known)
@@ -178,7 +182,7 @@ class _Attempt:
         adopted = None if pipeline.force else self._adopt(work, self._key)
         checked = self._check(adopted or self._make(tree, gathered, work, self._key), work)
         with self._log.stage("commit"):
-            record = self._succeeded(checked, None if adopted else self._origin(lock, self._key))
+            record = self._adopted(checked) if adopted else self._succeeded(checked, self._origin(lock, self._key))
             told = provenance.statement(record)
             pipeline.results.commit(
                 record, checked.path, provenance=told.to_json() if told else self._adopted_provenance(checked)
@@ -261,7 +265,9 @@ class _Attempt:
             upgrade=pipeline.upgrade,
             machine=self._builder.runs_on(self._job.target),
         )
-        return lock, requirements.gather(lock, cache=pipeline.workspace.cache, folder=work / "requirements")
+        return lock, requirements.gather(
+            lock, cache=pipeline.workspace.cache, folder=work / "requirements", go_on=self._go_on
+        )
 
     def _own_wheels(self) -> list[Path]:
         return [self._pipeline.results.wheel(record) for record in self._dependencies]
@@ -285,7 +291,7 @@ class _Attempt:
             sealed.path,
             target=job.target,
             test=job.test,
-            interpreter=trial.choose(job.target, sealed.path, pipeline.surroundings),
+            interpreter=trial.choose(job.target, sealed.path, pipeline.surroundings, built_in=self._image()),
             index=pipeline.index,
             own_wheels=[wheel.parent for wheel in self._own_wheels()],
             work=work,
@@ -299,6 +305,11 @@ class _Attempt:
         for finding in self._findings:
             self._log.line(str(finding))
         return check.accept(sealed, examination, trial_findings=tried.findings, executed=tried.executed)
+
+    def _image(self) -> str | None:
+        """Return the image that the wheel was built in; of one that was taken over, as the recipe has it."""
+        image = self._details.get("image") or self._job.image
+        return image if isinstance(image, str) else None
 
     def _expect_key(self, key: str, known: _Known) -> None:
         """Refuse to build what cannot be the same: the key is in the wheel. Raises NotReproducibleError."""
@@ -327,6 +338,11 @@ class _Attempt:
         raise NotReproducibleError(
             f"the same key gave other bytes{first}", hint=f"compare with {kept}; the log lists every difference"
         )
+
+    def _go_on(self) -> None:
+        """Raise CanceledError where the run is stopped, BuildTimeoutError where the job's time is over."""
+        self._pipeline.processes.go_on()
+        self._remaining()
 
     def _remaining(self) -> float:
         left = self._job.timeout - (time.monotonic() - self._clock)
@@ -361,6 +377,14 @@ class _Attempt:
                 "origin": origin,
             }
         )
+
+    def _adopted(self, wheel: CheckedWheel) -> Record:
+        """Return the record of a wheel that was taken over, with when it was built and how long that took, if known."""
+        record, before = self._succeeded(wheel, None), self._pipeline.results.latest(self._job.id)
+        if before is None or before.status != "built" or before.key != self._key:
+            return record
+        told = {"started": before.started, "seconds": before.seconds, "timings": before.timings}
+        return record.model_copy(update=told)
 
     def _failed(self, error: Exception) -> Record:
         return self._record().model_copy(update={"cause": self._cause(error)})

@@ -39,7 +39,7 @@ class Facts(Protocol):
         ...
 
     def inputs(self, job: Job, builder: BuilderName, depends: Mapping[str, str]) -> Mapping[str, str] | None:
-        """Return all inputs of the job; None: its source, requirements or dependencies were never seen.
+        """Return all inputs of the job; None: its source, requirements, dependencies or image were never seen.
 
         `depends` is build key by id of the jobs that it depends on.
         """
@@ -64,13 +64,13 @@ class Planned:
     builder: BuilderName | None = None
     builder_reason: str = ""
     key: str | None = None
-    """None: not known before the source is fetched and the build requirements are resolved."""
+    """None: not known before the source is fetched, build requirements are resolved, system packages installed."""
     changes: tuple[str, ...] = ()
     """Inputs that differ from the last successful build."""
     depends: tuple[str, ...] = ()
     """Ids of the jobs that must be finished first."""
     serves: tuple[str, ...] = ()
-    """Build identifiers that this job's abi3 wheel serves too."""
+    """Build identifiers that this job's wheel serves too: an abi3 one, or one without an extension."""
     hint: str | None = None
 
     def failed(self, *, started: datetime, seconds: float) -> Record:
@@ -98,6 +98,7 @@ class Planned:
             "action": self.action,
             "reason": self.reason,
             "builder": self.builder,
+            "builder_reason": self.builder_reason,
             "key": self.key,
             "changes": list(self.changes),
             "depends": list(self.depends),
@@ -116,6 +117,11 @@ class Plan:
         """Return the entries with this action."""
         return tuple(entry for entry in self.entries if entry.action == action)
 
+    def with_nothing_reused(self, reason: str) -> Plan:
+        """Return the plan with all that is there already to be looked into again, because of what may have changed."""
+        again = (replace(e, action="build", reason=reason) if e.action == "reuse" else e for e in self.entries)
+        return Plan(tuple(again))
+
 
 def make_plan(jobs: Iterable[Job], facts: Facts, *, force: bool = False) -> Plan:
     """Decide what to do with each job.
@@ -123,7 +129,7 @@ def make_plan(jobs: Iterable[Job], facts: Facts, *, force: bool = False) -> Plan
     With `force`, jobs whose result is there are built again. Raises InvalidFileError for a circle of
     dependencies.
     """
-    entries = _collapse_abi3([_assign(job, facts) for job in jobs])
+    entries = _collapse([_assign(job, facts) for job in jobs])
     # A dependency is needed for the Python and platform of the job itself, or from an abi3 wheel that serves it.
     providers: dict[tuple[str, str], list[Planned]] = {}
     for entry in entries:
@@ -147,20 +153,34 @@ def _assign(job: Job, facts: Facts) -> Planned:
     return Planned(job=job, action="build", reason="", builder=chosen.name, builder_reason=chosen.reason)
 
 
-def _collapse_abi3(entries: list[Planned]) -> list[Planned]:
-    """Keep, of the CPythons that one abi3 wheel serves, the lowest that can be built."""
+def _collapse(entries: list[Planned]) -> list[Planned]:
+    """Keep, of the targets that one wheel serves, the lowest Python that can be built for."""
     groups: dict[tuple[str, ...], list[Planned]] = {}
     kept: list[Planned] = []
     for entry in entries:
-        target = entry.job.target
-        if entry.job.abi3 and target.implementation == "cp" and not target.freethreaded and entry.builder:
-            groups.setdefault((entry.job.project, str(entry.job.version), target.platform_tag), []).append(entry)
-        else:
+        shared = _shared_wheel(entry)
+        if shared is None:
             kept.append(entry)
+        else:
+            groups.setdefault(shared, []).append(entry)
     for group in groups.values():
-        lowest, *others = sorted(group, key=lambda entry: entry.job.target.python)
-        kept.append(replace(lowest, serves=tuple(str(other.job.target) for other in others)))
+        group.sort(key=lambda entry: entry.job.target.python)
+        chosen = next((entry for entry in group if entry.builder), None)
+        if chosen is None:
+            kept += group
+        else:
+            kept.append(replace(chosen, serves=tuple(str(e.job.target) for e in group if e is not chosen)))
     return kept
+
+
+def _shared_wheel(entry: Planned) -> tuple[str, ...] | None:
+    """Return what names the wheel that this job and others would make alike; None: its wheel serves no other."""
+    job, target = entry.job, entry.job.target
+    if not job.extension:  # for any Python on any platform, even those that nothing can be built for here
+        return (job.project, str(job.version))
+    if job.abi3 and target.implementation == "cp" and not target.freethreaded and entry.builder:
+        return (job.project, str(job.version), target.platform_tag)
+    return None
 
 
 def _in_order(entries: list[Planned], providers: Mapping[tuple[str, str], list[Planned]]) -> list[Planned]:
@@ -213,5 +233,5 @@ def _why(last: Record | None, key: str | None, inputs: Mapping[str, str]) -> tup
     if last.status == "failed":
         return f"failed last time: {last.cause.message if last.cause else 'no cause known'}", differing
     if key is None:
-        return "inputs not known before its source and requirements are fetched", ()
+        return "inputs not known before its source, requirements and system packages are fetched", ()
     return ("inputs changed" if differing else "its result is gone"), differing

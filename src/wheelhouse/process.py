@@ -73,6 +73,11 @@ class Processes:
         """Whether `cancel` was called."""
         return self._canceled.is_set()
 
+    def go_on(self) -> None:
+        """Raise CanceledError once `cancel` was called: for those who wait for something else than a process."""
+        if self.canceled:
+            raise CanceledError("stopped")
+
     def cancel(self) -> None:
         """End every running process group, and refuse to start another."""
         self._canceled.set()

@@ -92,6 +92,11 @@ class SystemPackages(Strict):
     debian: tuple[SystemPackage, ...] = ()
     """apt names (Debian, Ubuntu)."""
 
+    @property
+    def empty(self) -> bool:
+        """Whether none is named for any family."""
+        return not (self.manylinux or self.musllinux or self.debian)
+
 
 class DependsTable(Strict):
     """Other recipes that must be built first; their wheels are offered to the build."""
@@ -125,7 +130,7 @@ class BuildTable(Strict):
     toolchain: Toolchain | None = None
     """Compiler of the host builder. Default: `wheelhouse.toml`'s."""
     extension: Flag = True
-    """A wheel without an extension module (or executable) is an error."""
+    """A wheel without an extension module (or executable) is an error. `false`: one wheel serves every target."""
 
 
 class RepairTable(Strict):

@@ -10,7 +10,6 @@ from pathlib import PurePosixPath
 from typing import Annotated
 
 import pydantic
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -38,15 +37,15 @@ def _specifier(value: str) -> str:
 
 
 def _requirement(value: str) -> str:
-    try:
-        Requirement(value)
-    except InvalidRequirement as error:
-        raise ValueError(f"`{value}` is not a requirement (PEP 508), as in `setuptools<80`") from error
+    if not is_requirement(value):
+        raise ValueError(f"`{value}` is not a requirement (PEP 508), as in `setuptools<80`")
     return value
 
 
 def is_requirement(text: str) -> bool:
     """Say whether a text is a requirement (PEP 508)."""
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - start-up time: its parser
+
     try:
         Requirement(text)
     except InvalidRequirement:

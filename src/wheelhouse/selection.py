@@ -172,9 +172,16 @@ def _versions(recipe: Recipe, package: Requirement | None, wanted: Wanted) -> tu
 
 def _targets(recipe: Recipe, wanted: Wanted, config: Config, machines: Machines) -> tuple[BuildIdentifier, ...]:
     own = recipe.targets.build
-    if own is None and (wanted.pythons or wanted.only):
-        own = ("*",)  # the defaults of wheelhouse.toml give way to what was asked for
-    build = config.targets.build if own is None else own
+    if own is not None:
+        return _chosen(recipe, own, wanted, config, machines)
+    # The defaults of wheelhouse.toml give way to what was asked for, where they have nothing for it.
+    found = () if wanted.only else _chosen(recipe, config.targets.build, wanted, config, machines)
+    return found or (_chosen(recipe, ("*",), wanted, config, machines) if wanted.pythons or wanted.only else ())
+
+
+def _chosen(
+    recipe: Recipe, build: tuple[str, ...], wanted: Wanted, config: Config, machines: Machines
+) -> tuple[BuildIdentifier, ...]:
     selection = Selection(
         build=build,
         skip=config.targets.skip + recipe.targets.skip,
@@ -187,7 +194,7 @@ def _targets(recipe: Recipe, wanted: Wanted, config: Config, machines: Machines)
         target
         for target in selection.identifiers()
         # PyPy and GraalPy only where a selector names them.
-        if (target.implementation == "cp" or own != ("*",) or wanted.only)
+        if (target.implementation == "cp" or build != ("*",) or wanted.only)
         and (not patterns or matches(patterns, str(target)))
     )
 

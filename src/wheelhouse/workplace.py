@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from wheelhouse.buildkey import build_key
 from wheelhouse.errors import MachineError
+from wheelhouse.locking import holding
 from wheelhouse.process import end_orphans
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from wheelhouse.job import Job
     from wheelhouse.joblog import JobLog
+    from wheelhouse.locking import GoOn
 
 ENVIRONMENT_ROOT = "WHEELHOUSE_WORK_ROOT"
 _PATH_DIGITS = 16
@@ -46,12 +48,13 @@ def work_root() -> Path:
 
 
 @contextmanager
-def workplace(job: Job, log: JobLog) -> Iterator[Path]:
-    """Give the job its folder, empty, until the context ends; wait while another process is at the same job."""
-    import filelock  # noqa: PLC0415 - only where something is built
+def workplace(job: Job, log: JobLog, go_on: GoOn) -> Iterator[Path]:
+    """Give the job its folder, empty, until the context ends.
 
+    Waits while another process is at the same job, as long as `go_on` lets it.
+    """
     folder = work_root() / _short_name(job)
-    with filelock.FileLock(_lock(folder)):
+    with holding(_lock(folder), go_on):
         if folder.exists():
             log.line(f"removing what a killed run left: {clear(folder)} processes, {folder}")
         folder.mkdir()

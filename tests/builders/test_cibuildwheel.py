@@ -164,8 +164,16 @@ def test_inputs__image_by_digest_need_not_be_here(tmp_path: Path) -> None:
 
     inputs = builder.inputs(dataclasses.replace(a_job(target=X86_64), image=f"registry.example/x@{DIGEST}"))
 
+    assert inputs is not None
     assert inputs["image.digest"] == DIGEST
     assert re.fullmatch(r"\d+\.\d+(\.\d+)?", inputs["tool.cibuildwheel"])
+
+
+def test_inputs__system_packages_of_an_image_that_is_not_here__are_not_known(tmp_path: Path) -> None:
+    builder = a_builder(tmp_path, environment=fake_podman(tmp_path, ABSENT), pull=True)
+    job = dataclasses.replace(a_job(target=X86_64), image=f"registry.example/x@{DIGEST}")
+
+    assert builder.inputs(dataclasses.replace(job, system_packages=SystemPackages(debian=("libpq-dev",)))) is None
 
 
 def test_inputs__image_by_tag_must_be_here(tmp_path: Path) -> None:
@@ -250,7 +258,7 @@ class TestContainer:
         request = self.request(tmp_path, image, first="import time; time.sleep(100)\n")
 
         with pytest.raises(BuildTimeoutError):
-            a_builder(tmp_path).build(dataclasses.replace(request, timeout=5.0))
+            a_builder(tmp_path).build(dataclasses.replace(request, timeout=10.0))
 
         assert "Building wheel" in request.log.path.read_text()
         assert containers(engine, request.job) == []

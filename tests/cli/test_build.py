@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import tiny
+from servers import Answer, serve
 from wheelhouse.errors import CanceledError, InvalidFileError, JobsFailedError, MachineError, NotReproducibleError
 from wheelhouse.target import native_arch
 
@@ -147,6 +148,19 @@ def test_build__records_lost__wheels_in_dist_are_checked_and_taken_over(tmp_path
     assert "0 built, 1 reused" in wheelhouse(registry, "ant").talk
 
 
+def test_build__taken_over_with_its_record__keeps_how_long_it_took_to_build(tmp_path: Path) -> None:
+    """As a cell of GitHub Actions does with the artifacts of cells before it: durations of builds plan the next run."""
+    registry = tiny.write_registry(tmp_path, tiny.Tiny(name="ant"))
+    built = wheelhouse(registry, "ant").records["ant"]
+    shutil.rmtree(registry / ".wheelhouse/results")
+    outcome = wheelhouse(registry, "ant")
+    kept = outcome.records["ant"]
+    assert "adopted" in kept["details"]
+    assert (kept["seconds"], kept["started"]) == (built["seconds"], built["started"])
+    assert "build" in kept["timings"]
+    assert "taken over" in outcome.talk
+
+
 @pytest.mark.skipif(tiny.HERE != "3.11", reason="the sysroot's Python is 3.11, and the build needs the same")
 @pytest.mark.skipif(native_arch() != "x86_64", reason="this machine would not be cross compiling")
 def test_build__aarch64_without_a_container__is_imported_under_emulation(tmp_path: Path, sysroot: Path) -> None:
@@ -221,8 +235,10 @@ def failing(registry: Path, **environment: str) -> dict[str, Any]:
 
 def test_build__wrong_hash__prints_both_and_keeps_nothing(tmp_path: Path) -> None:
     registry = tiny.write_registry(tmp_path, tiny.Tiny(name="ant"))
+    expected = hashlib.sha256((registry / "sdists/ant-1.0.tar.gz").read_bytes()).hexdigest()
     replace_sdist(registry, "ant", b"other bytes", tell=False)
     cause = failing(registry, WHEELHOUSE_CACHE=str(tmp_path / "cache"))
+    assert expected in cause["message"]
     assert hashlib.sha256(b"other bytes").hexdigest() in cause["message"]
     kept = [path.read_bytes() for path in (tmp_path / "cache").rglob("*") if path.is_file()]
     assert b"other bytes" not in kept
@@ -232,7 +248,9 @@ def test_build__truncated_sdist__says_so(tmp_path: Path) -> None:
     registry = tiny.write_registry(tmp_path, tiny.Tiny(name="ant"))
     whole = (registry / "sdists/ant-1.0.tar.gz").read_bytes()
     replace_sdist(registry, "ant", whole[: len(whole) // 2], tell=True)
-    assert failing(registry)["kind"] == "source"
+    cause = failing(registry)
+    assert cause["kind"] == "source"
+    assert "the archive is damaged" in cause["message"]
 
 
 def test_build__tar_with_a_way_out__is_refused(tmp_path: Path) -> None:
@@ -274,9 +292,9 @@ def test_build__no_compiler__says_what_to_install(tmp_path: Path) -> None:
     for program in ("sh", "ls", "env"):
         (bare / program).symlink_to(shutil.which(program) or "")
     outcome = wheelhouse(registry, "ant", "--builder", "host", PATH=str(bare), CC="", CXX="")
-    assert outcome.status in {JobsFailedError.exit_code, MachineError.exit_code}
-    told = outcome.talk + json.dumps(outcome.records)
-    assert "compiler" in told
+    assert outcome.status == JobsFailedError.exit_code
+    assert "the recipe asks for the system's compiler, and there is none" in outcome.talk
+    assert "mend: Debian: apt-get install gcc g++" in outcome.talk
     assert wheels(registry) == []
 
 
@@ -286,6 +304,17 @@ def test_build__no_such_python__says_how_to_get_it(tmp_path: Path) -> None:
     assert done.returncode == MachineError.exit_code
     assert "no CPython 3.15 was found" in done.stderr
     assert "hint:" in done.stderr
+
+
+def test_build__no_builder_named__says_which_and_why(tmp_path: Path) -> None:
+    engine = tmp_path / "bin" / "podman"
+    engine.parent.mkdir()
+    engine.write_text("#!/bin/sh\necho its database is locked\nexit 1\n")
+    engine.chmod(0o755)
+    registry = tiny.write_registry(tmp_path, tiny.Tiny(name="ant"), settings=" ")
+    outcome = wheelhouse(registry, "ant", PATH=f"{engine.parent}:{os.environ['PATH']}", WHEELHOUSE_ENGINE="podman")
+    assert "host builder: podman does not work: it said `its database is locked`\n" in outcome.talk
+    assert "1 built" in outcome.talk
 
 
 def test_build__dead_container_engine__says_what_it_said(tmp_path: Path) -> None:
@@ -364,6 +393,32 @@ def test_build__interrupted__keeps_what_is_finished_and_leaves_no_process(tmp_pa
     assert "stopped" in talk
     assert [path for path in work.iterdir() if path.is_dir()] == []
     assert wheels(registry) == []
+
+
+def test_build__source_trickles_in__ends_with_its_time_and_by_ctrl_c(tmp_path: Path) -> None:
+    with serve({"/ant-1.0.tar.gz": [Answer(body=b"x" * 10_000, pause=0.2)]}) as server:
+        registry = tiny.write_registry(tmp_path, tiny.Tiny(name="ant"))
+        recipe = registry / "recipes/ant/recipe.toml"
+        own = (registry / "sdists/ant-1.0.tar.gz").as_uri()
+        text = recipe.read_text().replace(own, f"{server.url}/ant-1.0.tar.gz")
+        recipe.write_text(f'{text}\n[resources]\ntimeout = "3s"\n')
+        assert failing(registry, WHEELHOUSE_CACHE=str(tmp_path / "cache"))["kind"] == "timeout"
+
+        recipe.write_text(text)
+        child = subprocess.Popen(
+            [*command(registry), "ant", "--python", tiny.HERE],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "WHEELHOUSE_CACHE": str(tmp_path / "cache")},
+        )
+        deadline = time.monotonic() + 60
+        while len(server.asked) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        _, talk = child.communicate(timeout=30)
+        assert child.returncode == CanceledError.exit_code
+        assert "error: stopped" in talk
 
 
 def _log(registry: Path) -> str:

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from check.binary_cases import recent
 from check.wheel_factory import Wheel, binary, pure
 from wheelhouse.cli import run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 RECIPE = """\
@@ -80,6 +82,29 @@ def test_check__json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert [(finding["code"], finding["severity"]) for finding in wheel["findings"]] == [("WH502", "note")]
     assert [library["name"] for library in wheel["grafted"]] == ["libegg.so.1"]
     assert (wheel["recipe"], wheel["executed"], wheel["error"]) == (None, False, None)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: binary(recent()), "WH302 error: spam/_spam.cpython-311-x86_64-linux-gnu.so: needs GLIBC_2.35"),
+        (lambda: pure().with_paths({"spam/zeros": bytes(256 << 20)}), "unpack to 268436115: nothing was unpacked"),
+        (
+            lambda: pure().with_paths({"../evil.py": b""}),
+            "WH101 error: ../evil.py: `../evil.py` leads out of the wheel",
+        ),
+    ],
+    ids=["lying tag", "zip bomb", "way out"],
+)
+def test_check__hostile_wheel(
+    make: Callable[[], Wheel], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(make().write(tmp_path)) == 9
+
+    out, err = capsys.readouterr()
+    assert said in out
+    assert "did not pass" in err
+    assert "0 imported" in err
 
 
 def test_check__folder_with_a_broken_file_checks_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

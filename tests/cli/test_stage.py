@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -111,3 +112,24 @@ def test_stage__without_a_token_or_a_server__is_told(server: IndexServer, token:
     ):
         got = run(server, token, *words)
         assert (got.returncode, "Traceback" in got.stderr) == (status, False), (words, got.stderr)
+
+
+def test_stage__store_is_down__waits_for_it_and_loses_nothing(server: IndexServer, token: str, tmp_path: Path) -> None:
+    store, away = server.registry / ".wheelhouse" / "index", tmp_path / "away"
+    wheel = str(SmallWheel(name="late").write(tmp_path))
+    store.rename(away)
+    try:
+        ended = run(server, token, "publish", wheel, "--stage", "late", "--wait", "0")
+        refused = run(server, token, "stage", "publish", "late")
+        back = threading.Timer(3.0, away.rename, (store,))
+        back.start()
+        waited = run(server, token, "publish", wheel, "--stage", "late")
+        back.join()
+    finally:
+        if away.exists():
+            away.rename(store)
+    assert (ended.returncode, "not sent again" in ended.stderr) == (21, True), ended.stderr
+    assert (refused.returncode, "unavailable" in refused.stderr) == (21, True), refused.stderr
+    assert (waited.returncode, waited.stdout.startswith("staged ")) == (0, True), waited.stderr
+    assert run(server, token, "stage", "publish", "late").returncode == 0
+    assert published(server, "late", tmp_path)

@@ -131,6 +131,9 @@ def test_diagnose__names_the_package_of_each_family_and_the_jobs_own_first() -> 
     alpine = cause_of(LDAP, target="cp311-musllinux_x86_64")
     unknown = cause_of(LDAP, lookup=KnownPackages(family=None))
     container = cause_of(f"Starting container image host/pypa/manylinux_2_28_x86_64:2026\n{LDAP}")
+    told = cause_of(
+        f"=== image\nimage: host/x, Alma, packages by system-packages.manylinux\n=== build\nimage sha256:00\n{LDAP}"
+    )
 
     assert debian.mend == (
         "system-packages.debian: libldap-dev",
@@ -139,7 +142,7 @@ def test_diagnose__names_the_package_of_each_family_and_the_jobs_own_first() -> 
     )
     assert sorted(debian.mend) == sorted(alpine.mend) == sorted(unknown.mend) == sorted(container.mend)
     assert alpine.mend[0] == "system-packages.musllinux: openldap-dev"
-    assert unknown.mend[0] == container.mend[0] == "system-packages.manylinux: openldap-devel"
+    assert unknown.mend[0] == container.mend[0] == told.mend[0] == "system-packages.manylinux: openldap-devel"
 
 
 def test_diagnose__asks_the_lookup_only_for_what_a_package_provides() -> None:

@@ -119,3 +119,27 @@ def test_run__interrupted__cancels_processes_and_comes_out() -> None:
             finished=lambda entry, record: None,
         )
     assert processes.canceled
+
+
+def test_run__interrupted_while_a_job_hangs__does_not_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_GRACE", 0.2)
+    released = threading.Event()
+
+    def worker(entry: Planned, dependencies: Sequence[Record]) -> Record:
+        if entry.job.project == "stopped":
+            raise KeyboardInterrupt
+        released.wait(60)
+        return a_record(entry.job)
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        local.run(
+            make_plan([a_job("hangs"), a_job("stopped")], FakeFacts()),
+            worker,
+            width=2,
+            processes=Processes(),
+            reused=lambda entry: a_record(entry.job),
+            finished=lambda entry, record: None,
+        )
+    assert time.monotonic() - begun < 30
+    released.set()

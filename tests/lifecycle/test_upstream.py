@@ -176,7 +176,7 @@ def test_bump__newest_release_that_upstream_stands_by(shop: Shop, capsys: pytest
     assert text.startswith("# kept\n")
     assert f'version = "1.1"\nsha256 = "{digest}"' in text
     assert call(root, "recipe", "bump", "spam") == 0
-    assert "1 of 1 recipes have upstream's newest version" in capsys.readouterr().err
+    assert "upstream's newest version is in 1 of 1 recipes" in capsys.readouterr().err
 
 
 def test_bump__keep__leaves_the_old_version_below(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
@@ -233,7 +233,7 @@ def test_status__unnecessary_behind_and_unknown(shop: Shop, capsys: pytest.Captu
     assert call(root, "status", "ham") == 0
     out, err = capsys.readouterr()
     assert out == "ham 1.0: unnecessary: upstream has wheels of 1.0 for all 2 targets\n"
-    assert err == "1 recipes: 1 unnecessary, 0 behind, 0 failing, 0 retired\n"
+    assert err == "1 recipe: 1 unnecessary, 0 behind, 0 failing, 0 retired\n"
 
 
 def test_retire__recipe_leaves_all_and_comes_back(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,13 +1,25 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from small_wheels import SmallWheel
 from wheelhouse.errors import CheckError, SpoolError, SpoolFullError, UsageError
-from wheelhouse.publish import Destination, Outcome, Publishable, Reply, Sender, Verdict, deliver, prepare, publish
+from wheelhouse.publish import (
+    Destination,
+    Outcome,
+    Publishable,
+    Reply,
+    Sender,
+    Sent,
+    Verdict,
+    deliver,
+    insist,
+    prepare,
+    publish,
+)
 from wheelhouse.spool import Spool, State, fsck
 from wheelhouse.wheel import WheelName
 
@@ -138,6 +150,35 @@ def test_publish__no_spool__is_unavailable(tmp_path: Path) -> None:
     (sent,) = publish(sender(FakeUploader(usual=DOWN), None), [wheel(tmp_path)])
 
     assert (sent.outcome, sent.reason, sent.trouble) == (Outcome.UNAVAILABLE, "503 not now", True)
+
+
+def test_insist__index_comes_back__all_are_sent_once_each(tmp_path: Path) -> None:
+    uploader, pauses, told = FakeUploader(usual=DOWN), list[float](), list[str]()
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            uploader.usual, uploader.names = OK, []
+
+    talking = replace(sender(uploader, None), tell=lambda one: told.append(f"{one.outcome} {one.filename}"))
+    wheels = [wheel(tmp_path), wheel(tmp_path, "eggs")]
+    sent = insist(talking, wheels, seconds=60, jobs=1, pause=pause, clock=lambda: sum(pauses))
+
+    assert [one.outcome for one in sent] == [Outcome.PUBLISHED] * 2
+    assert uploader.names == [one.name.filename for one in wheels]
+    assert told == [f"published {one.name.filename}" for one in wheels]
+    assert 0.25 <= pauses[0] < pauses[2] <= 2
+
+
+def test_insist__index_stays_away__is_told_once_and_has_an_end(tmp_path: Path) -> None:
+    pauses, told = list[float](), list[Sent]()
+    talking = replace(sender(FakeUploader(usual=DOWN), None), tell=told.append)
+    sent = insist(talking, [wheel(tmp_path)], seconds=60, pause=pauses.append, clock=lambda: sum(pauses))
+
+    assert sent == told
+    assert (sent[0].outcome, sent[0].reason) == (Outcome.UNAVAILABLE, "503 not now")
+    assert "not sent again" in (sent[0].hint or "")
+    assert 50 < sum(pauses) <= 60
 
 
 @pytest.mark.parametrize(("build", "next_number"), [("", 1), ("4-", 5)])

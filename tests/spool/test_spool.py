@@ -444,23 +444,38 @@ def test_backoff__many_failures__is_capped() -> None:
     assert Backoff(chance=lambda: 1.0).seconds(100_000) == 300
 
 
-def test_lease_behind__items_of_one_key__in_order_and_all_done_at_once(spool: Spool) -> None:
-    for data in (b"1", b"2", b"3", b"4"):
+def test_lease_many__of_several_keys__in_order_and_all_done_at_once(spool: Spool) -> None:
+    for data in (b"1", b"2"):
         accept(spool, data)
     accept(spool, b"other", project="eggs")
-    first = spool.lease(target=INDEX)
-    assert first is not None
+    for data in (b"3", b"4"):
+        accept(spool, data)
 
-    behind = spool.lease_behind(first, most=2)
-    assert [item.name for item in behind] == ["2", "3"]
-    second = spool.lease(target=INDEX)
-    assert second is not None
-    assert second.name == "other"
-    assert spool.lease(target=INDEX) is None
+    found = spool.lease_many(target=INDEX, most=4)
+    assert [item.name for item in found] == ["1", "2", "other", "3"]
+    assert spool.lease_many(target=INDEX, most=4) == []  # 4 is behind those
 
-    spool.done(first, *behind)
-    assert [item.name for item in spool.items(order_key="spam")] == ["4"]
-    assert not any(item.path.exists() for item in (first, *behind))
+    spool.done(*found)
+    assert [item.name for item in spool.items()] == ["4"]
+    assert not any(item.path.exists() for item in found)
+    assert [item.name for item in spool.lease_many(target=INDEX, most=4)] == ["4"]
+
+
+def test_lease_many__one_is_not_due__all_behind_it_wait(spool: Spool) -> None:
+    for data in (b"1", b"2", b"3"):
+        accept(spool, data)
+    accept(spool, b"other", project="eggs")
+    spool.retry_later(lease(spool), "500", outage=False)
+
+    assert [item.name for item in spool.lease_many(most=10)] == ["other"]
+
+
+def test_lease_many__more_bytes_than_are_wanted_at_once__come_in_parts(spool: Spool) -> None:
+    for data in (b"1" * 50, b"2" * 20, b"3" * 20):
+        accept(spool, data)
+
+    assert [item.size for item in spool.lease_many(most=10, most_bytes=40)] == [50]
+    assert spool.lease_many(most=10, most_bytes=40) == []
 
 
 def test_items__of_a_target__and_their_count(spool: Spool) -> None:

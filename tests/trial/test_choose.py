@@ -72,6 +72,19 @@ def test_choose__host_python_where_nothing_else_is_asked_for(tmp_path: Path) -> 
     assert found.instead == ""
 
 
+def test_choose__nothing_else_runs_it__the_image_that_it_was_built_in(tmp_path: Path) -> None:
+    name = f"{HERE.python_tag}-{HERE.abi_tag}"
+    script = f"echo 'libc glibc 2.36'; echo python /opt/python/{name}/bin/python /usr/lib/real/python"
+    found = replace(with_image(tmp_path, script), images={}, pythons=list)
+    wheel = Path(f"spam-1.0-{HERE.python_tag}-{HERE.abi_tag}-manylinux_2_17_{HERE.arch}.whl")
+
+    assert isinstance(choose(HERE, wheel, found), NotExecuted)
+    interpreter = choose(HERE, wheel, found, built_in="built-in:1")
+
+    assert isinstance(interpreter, Container)
+    assert (interpreter.image, str(interpreter.executable)) == ("built-in:1", "/usr/lib/real/python")
+
+
 def test_choose__minimal_container_first_and_looks_into_it_once(tmp_path: Path) -> None:
     name = f"python{HERE.python_version}"
     found = with_image(tmp_path, f"echo 'libc glibc 2.36'; echo python /usr/bin/{name} /usr/lib/real/{name}")

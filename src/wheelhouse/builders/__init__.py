@@ -59,15 +59,23 @@ class Builder(Protocol):
         """Return where the build back end runs: `target` itself, or this machine where it is a cross build."""
         ...
 
-    def inputs(self, job: Job) -> Mapping[str, str]:
-        """Return what builder and machine contribute to the build key: `tool.*`, `image.*`, `python.*`.
+    def prepare(self, job: Job, log: JobLog, *, timeout: float, upgrade: bool = False) -> None:
+        """Bring about what `inputs` tells of and `build` needs: an image with the job's system packages.
 
-        Raises MachineError where the target is not available.
+        `timeout` is in seconds. With `upgrade`, once a run, with the packages' newest versions. Raises what `build`
+        raises.
+        """
+        ...
+
+    def inputs(self, job: Job) -> Mapping[str, str] | None:
+        """Return what builder and machine contribute to the build key: `tool.*`, `image.*`, `python.*`, `system.*`.
+
+        None: it is not known before `prepare`. Raises MachineError where the target is not available.
         """
         ...
 
     def build(self, request: BuildRequest) -> BuiltWheel:
-        """Build and repair.
+        """Build and repair what `prepare` was called for.
 
         Raises BuildError (with the log telling why), BuildTimeoutError, MachineError, CanceledError.
         """

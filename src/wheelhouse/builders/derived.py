@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
 import shlex
 import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from wheelhouse.builders.engine import oci_platform
-from wheelhouse.builders.image import PROBE_SECONDS, last_line
+from wheelhouse.builders.image import last_line
 from wheelhouse.builders.kept import KEPT_SECONDS
+from wheelhouse.builders.packages import PackageLists
 from wheelhouse.errors import BuildError, MachineError
 from wheelhouse.process import Failure
-from wheelhouse.record import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from wheelhouse.builders.engine import Engine
@@ -34,11 +34,6 @@ _INSTALL = {
     "microdnf": "microdnf -y install --setopt=install_weak_deps=0 {packages} && microdnf -y clean all",
     "yum": "yum -y install {packages} && yum -y clean all",
 }
-_VERSIONS = {
-    "debian": "dpkg-query -W -f '${Package}=${Version}\\n'",
-    "musllinux": "apk info -v",
-    "manylinux": "rpm -qa --qf '%{NAME}=%{VERSION}-%{RELEASE}\\n'",
-}
 #: How each package manager says that there is no such package.
 _UNKNOWN_PACKAGE = (
     re.compile(r"E: Unable to locate package (?P<name>\S+)"),
@@ -53,47 +48,135 @@ _NO_NETWORK = re.compile(
     r"|temporary error \(try again later\)|Network is unreachable"
 )
 #: Raised when a derived image would be made otherwise from the same base and packages.
-_DERIVED_FORMAT = "1"
+_DERIVED_FORMAT = "2"
 _DERIVED = "localhost/wheelhouse/derived"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derived:
+    """An image with system packages on top of another."""
+
+    image: Image
+    """Named by its digest: its name may be given to a newer one meanwhile."""
+    packages: Mapping[str, str]
+    """What it has beyond its base, name to version: what was asked for, and what came with that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    """A derived image that is wanted."""
+
+    base: Image
+    contents: Contents
+    """Of the base."""
+    packages: tuple[str, ...]
+    """Sorted: their order changes nothing."""
+
+    @property
+    def reference(self) -> str:
+        """The name of the newest such image."""
+        name = "\n".join((_DERIVED_FORMAT, self.base.arch, self.base.digest or "", *self.packages))
+        return f"{_DERIVED}:{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+
+    def met(self, digest: str, before: Mapping[str, str], now: Mapping[str, str]) -> Derived:
+        """Return the image with this digest, from what the base has installed and what it has."""
+        beyond = {name: version for name, version in now.items() if before.get(name) != version}
+        return Derived(image=replace(self.base, reference=digest, digest=digest), packages=beyond)
+
+
 class DerivedImages:
-    """Images of one engine with system packages on top. Remembers in the cache when each was last used."""
+    """Images of one engine with system packages on top. Remembers in the cache when each was last used.
+
+    One object a run, safe to use from many threads: all jobs of a run see the same image.
+    """
 
     def __init__(self, images: Images, engine: Engine, processes: Processes, cache: Path) -> None:
         self._images = images
         self._engine = engine
         self._processes = processes
         self._memory = cache / "images"
+        self._lists = PackageLists(engine, processes, cache)
+        self._known: dict[str, Derived] = {}
+        """By reference: what this run has looked up or made."""
+        self._anew: set[str] = set()
+        """References that this run has made anew because that was asked for."""
+        self._listed: Mapping[str, str] | None = None
 
-    def having(self, image: Image, packages: SystemPackages, log: JobLog) -> tuple[Image, Sequence[str]]:
-        """Return an image that has the system packages too, and their versions as `name=version`.
+    def known(self, image: Image, packages: SystemPackages) -> Derived | None:
+        """Return the image with these packages if it is here and known; None: it has to be made or looked into.
 
-        Made once for a base and a set of packages, shared by all Pythons.
-
-        Raises BuildError naming a package that does not exist, MachineError where the network is missing.
+        Asks the engine once a run for all there are, and makes none.
         """
-        contents = self._images.contents(image)
-        wanted = sorted(set(getattr(packages, contents.family))) if contents.family else []
-        others = {name for key in _VERSIONS for name in getattr(packages, key)}
-        if not wanted:
-            if others:
-                log.line(
-                    f"no system-packages.{contents.family or '?'} in the recipe: nothing is installed in {contents.os}"
-                )
-            return image, ()
-        name = f"{_DERIVED_FORMAT}\n{image.digest}\n{chr(10).join(wanted)}"
-        reference = f"{_DERIVED}:{hashlib.sha256(name.encode()).hexdigest()[:32]}"
-        derived = self._images.find(reference, image.arch)
-        if not derived.here:
-            with self._images.alone(reference):
-                derived = self._images.find(reference, image.arch)
-                if not derived.here:
-                    self._remove_unused()
-                    self._install(image, contents, wanted, reference, log)
-                    derived = self._images.find(reference, image.arch)
+        wish = self._wish(image, packages)
+        if wish is None:
+            return Derived(image=image, packages={})
+        reference = wish.reference
+        if reference not in self._known:
+            if self._listed is None:
+                self._listed = self._list()
+            digest, before = self._listed.get(reference), self._lists.recall(image.digest or "")
+            now = self._lists.recall(digest) if digest else None
+            if digest is None or before is None or now is None:
+                return None
+            self._known[reference] = wish.met(digest, before, now)
+        return self._known[reference]
+
+    def having(
+        self, image: Image, packages: SystemPackages, log: JobLog, *, timeout: float, upgrade: bool = False
+    ) -> Derived:
+        """Return an image that has the system packages too. Made once for a base and a set of packages.
+
+        With `upgrade` it is made anew, once a run, with the versions that the distribution has now. `timeout` (seconds)
+        is for installing them. Raises BuildError naming a package that does not exist, MachineError where the network
+        is missing, BuildTimeoutError.
+        """
+        wish = self._wish(image, packages)
+        if wish is None:
+            self._tell_of_none(image, packages, log)
+            return Derived(image=image, packages={})
+        reference = wish.reference
+        with self._images.alone(reference):
+            outdated = upgrade and reference not in self._anew
+            if reference not in self._known or outdated:
+                self._known[reference] = self._made(wish, log, timeout, anew=outdated)
+                self._anew |= {reference} if upgrade else set()
         self._used(reference).touch()
-        return derived, self._versions(derived, contents, wanted)
+        return self._known[reference]
+
+    def _wish(self, image: Image, packages: SystemPackages) -> _Wish | None:
+        if packages.empty:
+            return None
+        contents = self._images.contents(image)
+        names = getattr(packages, contents.family) if contents.family else ()
+        return _Wish(base=image, contents=contents, packages=tuple(sorted(set(names)))) if names else None
+
+    def _tell_of_none(self, image: Image, packages: SystemPackages, log: JobLog) -> None:
+        if not packages.empty:
+            contents = self._images.contents(image)
+            log.line(
+                f"no system-packages.{contents.family or '?'} in the recipe: nothing is installed in {contents.os}"
+            )
+
+    def _list(self) -> Mapping[str, str]:
+        """Return the digests of the derived images that are here, by reference: one question for all."""
+        form = "{{.ID}} {{.Repository}}:{{.Tag}}"
+        command = [self._engine.name, "images", "--no-trunc", f"--filter=reference={_DERIVED}", f"--format={form}"]
+        said = self._processes.run(command, env=self._engine.environment, check=False)
+        lines = said.output.splitlines() if said.returncode == 0 else []
+        return {reference: digest for digest, _, reference in (line.partition(" ") for line in lines)}
+
+    def _made(self, wish: _Wish, log: JobLog, timeout: float, *, anew: bool) -> Derived:
+        found = before = self._images.find(wish.reference, wish.base.arch)
+        if anew or not before.here:
+            self._remove_unused()
+            self._install(wish, log, timeout)
+            found = self._images.find(wish.reference, wish.base.arch)
+            if before.here and before.digest != found.digest:
+                self._remove(before.digest or "")
+        assert found.digest is not None  # noqa: S101 - it was just made or found
+        assert wish.contents.family is not None  # noqa: S101 - packages are wished of one only
+        base, full = (self._lists.read(image, wish.contents.family) for image in (wish.base, found))
+        return wish.met(found.digest, base, full)
 
     def _used(self, reference: str) -> Path:
         """Return the file whose time is that of a derived image's last use."""
@@ -105,19 +188,22 @@ class DerivedImages:
         oldest = time.time() - KEPT_SECONDS
         for used in self._memory.glob("*.used"):
             if used.stat().st_mtime < oldest:
-                command = [self._engine.name, "image", "rm", f"{_DERIVED}:{used.stem}"]
-                self._processes.run(command, env=self._engine.environment, check=False)
+                self._remove(f"{_DERIVED}:{used.stem}")
                 used.unlink(missing_ok=True)
 
-    def _install(self, image: Image, contents: Contents, wanted: Sequence[str], reference: str, log: JobLog) -> None:
-        assert contents.installer is not None  # noqa: S101 - packages are wanted of one only
-        script = _INSTALL[contents.installer].format(packages=shlex.join(wanted))
-        name = f"wheelhouse-{reference.rsplit(':', 1)[1]}"
-        log.line(f"installing {' '.join(wanted)} in {image.reference} ({contents.os})")
+    def _remove(self, name: str) -> None:
+        """Remove an image; one that a container of another run still has stays."""
+        self._processes.run([self._engine.name, "image", "rm", name], env=self._engine.environment, check=False)
+
+    def _install(self, wish: _Wish, log: JobLog, timeout: float) -> None:
+        contents, image, wanted = wish.contents, wish.base, shlex.join(wish.packages)
+        assert contents.installer is not None  # noqa: S101 - packages are wished of one only
+        name = f"wheelhouse-{wish.reference.rsplit(':', 1)[1]}"
+        log.line(f"installing {wanted} in {image.reference} ({contents.os})")
         engine, env = self._engine, self._engine.environment
         command = engine.run_command(
             image.reference,
-            ["sh", "-c", script],
+            ["sh", "-c", _INSTALL[contents.installer].format(packages=wanted)],
             network=True,
             platform=oci_platform(image.arch),
             name=name,
@@ -125,30 +211,16 @@ class DerivedImages:
         )
         self._processes.run([engine.name, "rm", "--force", name], env=env, check=False)
         try:
-            said = self._processes.run(command, env=env, check=False)
+            said = self._processes.run(command, env=env, check=False, timeout=timeout)
             log.line(said.output.rstrip())
             if said.returncode != 0:
                 raise _install_error(said.output, contents, image)
             shell = '--change=CMD ["/bin/bash"]'
-            self._processes.run([engine.name, "commit", shell, name, reference], env=env, log=log.path)
+            self._processes.run([engine.name, "commit", shell, name, wish.reference], env=env, log=log.path)
         except Failure as error:
-            raise MachineError(f"the image with {' '.join(wanted)} cannot be kept: {error}") from error
+            raise MachineError(f"the image with {wanted} cannot be kept: {error}") from error
         finally:
             engine.remove_named(name)
-
-    def _versions(self, derived: Image, contents: Contents, wanted: Sequence[str]) -> Sequence[str]:
-        assert derived.digest is not None  # noqa: S101 - it was just made or found
-        assert contents.family is not None  # noqa: S101 - it has packages
-        path = self._memory / f"{derived.digest.removeprefix('sha256:')}.packages"
-        with contextlib.suppress(OSError):
-            return path.read_text("utf-8").split()
-        command = self._engine.run_command(
-            derived.reference, ["sh", "-c", _VERSIONS[contents.family]], platform=oci_platform(derived.arch)
-        )
-        said = self._processes.run(command, env=self._engine.environment, check=False, timeout=PROBE_SECONDS)
-        versions = [line for line in said.output.splitlines() if _package_of(line, wanted)]
-        write_atomically(path, "\n".join(versions).encode())
-        return versions
 
 
 def _install_error(output: str, contents: Contents, image: Image) -> BuildError | MachineError:
@@ -170,8 +242,3 @@ def _install_error(output: str, contents: Contents, image: Image) -> BuildError 
         where=f"system-packages.{contents.family}",
         hint="the log has all that the package manager said",
     )
-
-
-def _package_of(line: str, wanted: Sequence[str]) -> bool:
-    """Say whether `libpq-dev=15.3-1` (apt, dnf) or `libpq-dev-15.3-r0` (apk) is one of `wanted`."""
-    return any(re.fullmatch(rf"{re.escape(name)}(=|-\d).*", line) for name in wanted)

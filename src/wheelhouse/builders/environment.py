@@ -58,6 +58,7 @@ class EnvironmentMaker:
             self.cache / "environments",
             _digest(python, requirements),
             lambda target: self._install(target, python, requirements),
+            go_on=self.processes.go_on,
         )
 
     def _install(self, target: Path, python: Interpreter, requirements: Requirements) -> None:

@@ -7,12 +7,12 @@ target's answers.
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from typing import TYPE_CHECKING
 
 from wheelhouse.builders import Unavailable
+from wheelhouse.builders.dpkg import ask_dpkg, with_dependencies
 from wheelhouse.builders.interpreters import Interpreters
 from wheelhouse.builders.sandbox import Network
 from wheelhouse.builders.toolchain import Attempt, Compilers, is_native
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 
     from wheelhouse.builders import BuildRequest
     from wheelhouse.builders.attempt import Build, RawWheel
+    from wheelhouse.builders.dpkg import Installed
     from wheelhouse.builders.interpreters import Interpreter
     from wheelhouse.config import Config
     from wheelhouse.job import BuilderName, Job
+    from wheelhouse.joblog import JobLog
     from wheelhouse.process import Processes
     from wheelhouse.target import BuildIdentifier
 
@@ -57,7 +59,7 @@ class HostBuilder:
         self._compilers = compilers or Compilers(processes, environment, cache)
         self._network = Network(processes, environment)
         self._answers: dict[BuildIdentifier, Interpreter | Unavailable] = {}
-        self._packages: Mapping[str, str] | None = None
+        self._packages: Mapping[str, Installed] | None = None
 
     @property
     def name(self) -> BuilderName:
@@ -72,6 +74,9 @@ class HostBuilder:
     def runs_on(self, target: BuildIdentifier) -> BuildIdentifier:
         """Return the identifier of this machine with the target's Python: back ends run natively, always."""
         return replace_platform(target, f"{native_family()}_{native_arch()}")
+
+    def prepare(self, job: Job, log: JobLog, *, timeout: float, upgrade: bool = False) -> None:
+        """Do nothing: this machine is as it is."""
 
     def inputs(self, job: Job) -> Mapping[str, str]:
         """Return what this machine contributes to the build key.
@@ -88,8 +93,7 @@ class HostBuilder:
             if attempt.name == "zig":
                 inputs["toolchain.zig.target"] = attempt.target.text
         if is_native(job.target, python):
-            installed = self._installed(job.system_packages.debian)
-            inputs |= {f"system.{name}": number for name, number in installed.items()}
+            inputs |= {f"system.{name}": number for name, number in self._system_versions(job).items()}
         return inputs
 
     def build(self, request: BuildRequest) -> BuiltWheel:
@@ -165,17 +169,18 @@ class HostBuilder:
     def _missing_packages(self, job: Job, python: Interpreter) -> list[str]:
         if not is_native(job.target, python):
             return []
-        installed = self._installed(job.system_packages.debian)
-        return [name for name in job.system_packages.debian if installed and not installed.get(name)]
+        versions = self._system_versions(job)
+        return [name for name in job.system_packages.debian if versions and not versions[name]]
 
-    def _installed(self, packages: tuple[str, ...]) -> Mapping[str, str]:
-        """Return the version of each Debian package (empty text: not installed); nothing where this is no Debian."""
-        if not packages:
-            return {}
+    def _system_versions(self, job: Job) -> Mapping[str, str]:
+        """Return the versions of the job's system packages and of what they need; nothing where this is no Debian."""
+        names = job.system_packages.debian
+        return with_dependencies(names, self._installed()) if names and self._installed() else {}
+
+    def _installed(self) -> Mapping[str, Installed]:
         if self._packages is None:
-            self._packages = _ask_dpkg(self._processes, self._environment)
-        known = self._packages
-        return {name: known.get(name, "") for name in packages} if known else {}
+            self._packages = ask_dpkg(self._processes, self._environment)
+        return self._packages
 
 
 def _details(build: Build, raw: RawWheel, *, failed: Sequence[Attempt]) -> dict[str, object]:
@@ -192,23 +197,6 @@ def _details(build: Build, raw: RawWheel, *, failed: Sequence[Attempt]) -> dict[
     if not build.native:
         details["cross"] = f"built on {build.python.arch}"
     return details
-
-
-def _ask_dpkg(processes: Processes, environment: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the version of every installed package: dpkg reads its whole list to answer for one as well."""
-    path = environment.get("PATH", os.defpath)
-    query = shutil.which("dpkg-query", path=path)
-    if query is None:
-        return {}
-    command = [query, "--show", "--showformat=${binary:Package} ${db:Status-Abbrev} ${Version}\n"]
-    said = processes.run(command, env={"PATH": path, "LC_ALL": "C"}, check=False).output
-    installed: dict[str, str] = {}
-    for line in said.splitlines():
-        name, _, rest = line.partition(" ")
-        status, _, number = rest.partition(" ")
-        if status.startswith("ii"):
-            installed[name.partition(":")[0]] = number.strip()
-    return installed
 
 
 def _copy(root: Path, destination: Path) -> Path:

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import pydantic
-from filelock import FileLock, Timeout
 
 from wheelhouse.builders.engine import oci_platform
-from wheelhouse.errors import CanceledError, MachineError
+from wheelhouse.errors import MachineError
+from wheelhouse.locking import holding
 from wheelhouse.record import write_atomically
 
 if TYPE_CHECKING:
@@ -204,17 +204,9 @@ class Images:
     def alone(self, what: str) -> Iterator[None]:
         """Let one job at a time, of all processes, do `what`; the others wait and find it done."""
         self._memory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._memory / f"{hashlib.sha256(what.encode()).hexdigest()[:32]}.lock")
-        while True:
-            if self._processes.canceled:
-                raise CanceledError("stopped")
-            with contextlib.suppress(Timeout):
-                lock.acquire(timeout=0.5)
-                break
-        try:
+        lock = self._memory / f"{hashlib.sha256(what.encode()).hexdigest()[:32]}.lock"
+        with holding(lock, self._processes.go_on):
             yield
-        finally:
-            lock.release()
 
 
 def _platforms(arch: str) -> set[str]:

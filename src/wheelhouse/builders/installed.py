@@ -63,6 +63,7 @@ class Installation:
             self.cache / "installed",
             _digest(self.image, python, requirements),
             lambda target: self._install(target, python, requirements, inputs),
+            go_on=self.processes.go_on,
         )
 
     def _install(self, target: Path, python: str, requirements: Requirements, inputs: Path) -> None:

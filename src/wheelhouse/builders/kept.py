@@ -10,23 +10,26 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wheelhouse.locking import holding
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from wheelhouse.locking import GoOn
 
 #: Seconds after its last use that what is kept for builds is removed: requirements move on.
 KEPT_SECONDS = 30 * 24 * 3600.0
 
 
-def kept_folder(shelf: Path, name: str, make: Callable[[Path], None]) -> Path:
+def kept_folder(shelf: Path, name: str, make: Callable[[Path], None], *, go_on: GoOn) -> Path:
     """Return the folder `name` of a shelf, which `make` makes at the path that it is given if it is not there yet.
 
-    One process makes it, the others wait; what `make` raises comes out, and leaves nothing behind.
+    One process makes it, the others wait as long as `go_on` lets them. What `make` raises comes out, and leaves
+    nothing behind.
     """
-    from filelock import FileLock  # noqa: PLC0415 - only where something is built
-
     shelf.mkdir(parents=True, exist_ok=True)
     kept = shelf / name
-    with FileLock(shelf / f"{name}.lock"):
+    with holding(shelf / f"{name}.lock", go_on):
         if not kept.is_dir():
             _remove_unused(shelf)
             with tempfile.TemporaryDirectory(dir=shelf, prefix=".new-") as scratch:

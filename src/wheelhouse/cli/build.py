@@ -6,6 +6,7 @@ import os
 import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,9 @@ Examples:
 )
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="How many jobs at once. [default: processors, memory]")
 @click.option("--verify", is_flag=True, help="Build every job once more and require the same bytes.")
-@click.option("--upgrade-requirements", is_flag=True, help="Resolve build requirements anew.")
+@click.option(
+    "--upgrade-requirements", is_flag=True, help="Take the newest build requirements, and system packages in images."
+)
 @click.option("--publish", "publishing", is_flag=True, help="Upload what was built or reused, as `publish` does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records as JSON.")
 @pass_session
@@ -95,26 +98,29 @@ def build(
     _refuse_to_publish_nowhere(session, publishing=publishing)
     if matrix is not None or cell is not None:
         selected, job_ids = _of_cell(selected, job_ids, matrix, cell)
+    begun = datetime.now(UTC)
     processes = Processes()
     builders = make_builders(session, selected, processes, pull=cell is not None)
     results = Results(session.workspace)
     plan = plan_for(session, selected, builders=builders, results=results, job_ids=job_ids)
     plan = only_jobs(plan, job_ids)
     refuse_what_is_impossible(plan, selected)
-    run = _Run(session=session, results=results, builders=builders, processes=processes, selected=selected)
+    if upgrade_requirements:
+        plan = plan.with_nothing_reused("build requirements are resolved anew")
+    run = _Run(session=session, results=results, builders=builders, processes=processes, force=selected.force)
     sweep()
-    idle = not plan.having("build") and not verify and not upgrade_requirements
+    idle = not plan.having("build") and not verify
     if idle:
         records = {entry.job.id: run.reused(entry) for entry in plan.having("reuse")}
     else:
-        records = run.carry_out(plan, width=jobs, verify=verify, upgrade=upgrade_requirements)
+        records = run.carry_out(plan, begun=begun, width=jobs, verify=verify, upgrade=upgrade_requirements)
     if as_json:
         records = _publish_quietly(session, records) if publishing else records
         session.json([record.model_dump(mode="json") for record in records.values()])
     if not idle:
-        closing_table(session.talk, plan, records)
+        closing_table(session.talk, plan, records, begun=begun)
     elif not session.quiet:  # plainly: loading what draws tables would take as long as finding out that all is done
-        click.echo("\n".join(closing_lines(plan, records)), err=True)
+        click.echo("\n".join(closing_lines(plan, records, begun=begun)), err=True)
     if publishing and not as_json:
         _publish(session, records.values())
     failed = [record for record in records.values() if record.status == "failed"]
@@ -234,14 +240,17 @@ class _Run:
     results: Results
     builders: Mapping[BuilderName, Builder]
     processes: Processes
-    selected: Selected
+    force: bool
 
-    def carry_out(self, plan: Plan, *, width: int | None, verify: bool, upgrade: bool) -> dict[str, Record]:
+    def carry_out(
+        self, plan: Plan, *, begun: datetime, width: int | None = None, verify: bool = False, upgrade: bool = False
+    ) -> dict[str, Record]:
         """Build what is to be built; with `verify`, build it all once more."""
         from wheelhouse.cli.display import Display  # noqa: PLC0415 - start-up time
+        from wheelhouse.facts import ASKED_FOR  # noqa: PLC0415 - likewise
         from wheelhouse.farm import local  # noqa: PLC0415 - likewise
 
-        display = Display(self.session.talk)
+        display = Display(self.session.talk, begun=begun)
         pipeline = make_pipeline(
             self.session,
             display,
@@ -249,13 +258,17 @@ class _Run:
             builders=self.builders,
             processes=self.processes,
             upgrade=upgrade,
-            force=self.selected.force,
+            force=self.force,
         )
         chosen = width or self.session.workspace.config.build.jobs or local.default_width(plan.entries)
 
         def finished(entry: Planned, record: Record) -> None:
             display.ended(entry, record, self.results.log_path(entry.job.id))
 
+        chosen_by_itself = {(entry.builder, entry.builder_reason): None for entry in plan.having("build")}
+        for builder, reason in chosen_by_itself:
+            if reason != ASKED_FOR:
+                self.session.talk.print(f"{builder} builder: {reason}", style="dim", markup=False)
         with stopping_on_signals(), display.following(plan):
             try:
                 records = local.run(
@@ -364,5 +377,5 @@ def build_once(session: Session, selected: Selected) -> tuple[Record, ...]:
     plan = plan_for(session, selected, builders=builders, results=results)
     refuse_what_is_impossible(plan, selected)
     sweep()
-    run = _Run(session=session, results=results, builders=builders, processes=processes, selected=selected)
-    return tuple(run.carry_out(plan, width=1, verify=False, upgrade=False).values())
+    run = _Run(session=session, results=results, builders=builders, processes=processes, force=selected.force)
+    return tuple(run.carry_out(plan, begun=datetime.now(UTC), width=1).values())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from rich.console import Console, RenderableType
@@ -26,8 +27,10 @@ _ASK = "`wheelhouse plan`"
 class Display:
     """Follows the jobs of one run. `stage` is called from the jobs' threads, the rest from the main one."""
 
-    def __init__(self, console: Console, *, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, console: Console, *, begun: datetime, environment: Mapping[str, str] = os.environ) -> None:
+        """Take when the run began: a record that is older was found, not made."""
         self._console = console
+        self._begun = begun
         self._groups = environment.get("GITHUB_ACTIONS") == "true"
         self._live = console.is_terminal and not self._groups and not environment.get("CI")
         self._running: dict[str, tuple[str, float]] = {}
@@ -78,16 +81,20 @@ class Display:
             self._console.print(f"::group::{record.job}", markup=False)
             self._console.print(log.read_text("utf-8", "replace"), markup=False)
             self._console.print("::endgroup::", markup=False)
-        self._console.print(_outcome(record))
+        self._console.print(_outcome(record, reused=record.started < self._begun))
 
 
-def _outcome(record: Record) -> str:
+def _outcome(record: Record, *, reused: bool = False) -> str:
     from rich.markup import escape  # noqa: PLC0415 - start-up time
 
     if record.status == "built":
         assert record.wheel is not None  # noqa: S101 - a built record has one
+        if reused:
+            return f"[green]reused[/] {record.wheel.filename}"
         size = f"{record.wheel.size / _KILO:.0f} kB"
         tested = "" if record.executed else ", [yellow]not executed[/]"
+        if "adopted" in record.details:
+            return f"[green]built[/]  {record.wheel.filename} ({size}, taken over from where it was built{tested})"
         return f"[green]built[/]  {record.wheel.filename} ({size}, {record.seconds:.1f} s{tested})"
     return f"[red]failed[/] {record.job}: {escape(record.cause.message if record.cause else 'no cause known')}"
 
@@ -97,12 +104,14 @@ def closing_table(
     plan: Plan,
     records: Mapping[str, Record],
     *,
+    begun: datetime,
     where: str = _HERE,
     ask: str = _ASK,
 ) -> None:
     """Print what became of every job: built, reused, failed with its cause and what would mend it.
 
-    `where` jobs were built, and the command to `ask` why some cannot be.
+    `where` jobs were built, and the command to `ask` why some cannot be. What is older than the run, which has `begun`
+    then, was reused.
     """
     from rich.markup import escape  # noqa: PLC0415 - start-up time
 
@@ -123,17 +132,22 @@ def closing_table(
             mend = "\n".join(cause.mend) if cause else ""
             table.add_row(escape(record.job), escape(cause.message if cause else ""), escape(mend))
         console.print(table)
-    *remarks, last = closing_lines(plan, records, where=where, ask=ask)
+    *remarks, last = closing_lines(plan, records, begun=begun, where=where, ask=ask)
     for remark in remarks:
         console.print(f"[dim]{remark}[/]")
     console.print(f"[{'red' if failed else 'green'}]{last}[/]")
 
 
-def closing_lines(plan: Plan, records: Mapping[str, Record], *, where: str = _HERE, ask: str = _ASK) -> tuple[str, ...]:
-    """Return the last lines of a run: what could not be built here, and how many jobs came to what."""
-    rows = [(entry, records[entry.job.id]) for entry in plan.entries if entry.job.id in records]
-    failed = sum(1 for _, record in rows if record.status == "failed")
-    reused = sum(1 for entry, record in rows if entry.action == "reuse" and record.status == "built")
+def closing_lines(
+    plan: Plan, records: Mapping[str, Record], *, begun: datetime, where: str = _HERE, ask: str = _ASK
+) -> tuple[str, ...]:
+    """Return the last lines of a run: what could not be built here, and how many jobs came to what.
+
+    What is older than the run was reused: the plan may not have known.
+    """
+    rows = [records[entry.job.id] for entry in plan.entries if entry.job.id in records]
+    failed = sum(record.status == "failed" for record in rows)
+    reused = sum(record.status == "built" and record.started < begun for record in rows)
     counts = f"{len(rows) - reused - failed} built, {reused} reused, {failed} failed"
     impossible = len(plan.having("unavailable"))
     remark = f"{impossible} more cannot be built {where}; {ask} says why"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -40,13 +41,14 @@ def build_on_fleet(
     """Build on minions and return the exit status. Wheels go from there to the index, records and logs come here."""
     from wheelhouse.cli.display import closing_table  # noqa: PLC0415 - start-up time
 
+    begun = datetime.now(UTC)
     with _fleet(session, selected) as fleet:
         plan = only_jobs(fleet.plan(job_ids), job_ids)
         refuse_what_is_impossible(plan, selected)
-        records = fleet.build(plan, width=width, upgrade=upgrade)
+        records = fleet.build(plan, begun=begun, width=width, upgrade=upgrade)
     if as_json:
         session.json([record.model_dump(mode="json") for record in records.values()])
-    closing_table(session.talk, plan, records, where=_WHERE, ask=_PLAN)
+    closing_table(session.talk, plan, records, begun=begun, where=_WHERE, ask=_PLAN)
     _tell_spooled(session, records)
     return JobsFailedError.exit_code if any(one.status == "failed" for one in records.values()) else 0
 
@@ -105,7 +107,7 @@ class _Fleet:
             jobs = jobs_for(self._session, selected, fleet)
         return make_plan(jobs, self._facts, force=selected.force)
 
-    def build(self, plan: Plan, *, width: int | None, upgrade: bool) -> Mapping[str, Record]:
+    def build(self, plan: Plan, *, begun: datetime, width: int | None, upgrade: bool) -> Mapping[str, Record]:
         """Send what is to be built to minions, and follow it."""
         from wheelhouse.cli.display import Display  # noqa: PLC0415 - start-up time
         from wheelhouse.farm.salt.bundle import Bundles  # noqa: PLC0415 - likewise
@@ -113,7 +115,7 @@ class _Fleet:
         from wheelhouse.farm.salt.orders import Desk, Orders  # noqa: PLC0415 - likewise
 
         workspace = self._session.workspace
-        display, bundles = Display(self._session.talk), Bundles(workspace)
+        display, bundles = Display(self._session.talk, begun=begun), Bundles(workspace)
         desk = Desk(
             observer=display,
             begin=self._results.begin,

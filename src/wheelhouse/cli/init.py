@@ -46,6 +46,9 @@ def init(session: Session, *, folder: Path, package: str | None, github: bool) -
     if github and package is None and (root / FILE_NAME).is_file():
         write_registry(workflows)
         _list(workflows, folder, root)
+        if not session.quiet:
+            click.echo("\nNext:", err=True)
+            _next_on_github()
         return
     registry_files(root, None)  # refuses before the index is asked
     sdist = None if package is None else newest_sdist(package, index=index_url(Config(), os.environ))
@@ -54,6 +57,8 @@ def init(session: Session, *, folder: Path, package: str | None, github: bool) -
     _list(files, folder, root)
     if not session.quiet:
         _next_steps(folder, FIRST if sdist is None else sdist.name)
+        if github:
+            _next_on_github()
 
 
 def _list(files: Iterable[Path], folder: Path, root: Path) -> None:
@@ -68,3 +73,10 @@ def _next_steps(folder: Path, name: str) -> None:
     click.echo("  wheelhouse recipe lint", err=True)
     click.echo(f"  wheelhouse build {name}", err=True)
     click.echo("  wheelhouse recipe schema > recipe.schema.json    # for your editor", err=True)
+
+
+def _next_on_github() -> None:
+    click.echo("  git add . && git commit && git push              # pull requests are planned and built", err=True)
+    click.echo(
+        "  gh variable set WHEELHOUSE_INDEX_URL             # where main publishes to; without it, nowhere", err=True
+    )

@@ -54,7 +54,8 @@ def plan(session: Session, /, *, explain: bool, as_json: bool, **options: Any) -
                 click.echo(f"         changed {change}")
             click.echo(f"         builder {entry.builder}: {entry.builder_reason}")
             if entry.serves:
-                click.echo(f"         abi3: serves {', '.join(entry.serves)} too")
+                kind = "abi3" if entry.job.extension else "no extension"
+                click.echo(f"         {kind}: serves {', '.join(entry.serves)} too")
             if entry.depends:
                 click.echo(f"         after {', '.join(entry.depends)}")
     for line in reasons(made.having("unavailable")):

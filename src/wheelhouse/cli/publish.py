@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from wheelhouse.publish import Destination, Publishable, Sent, Uploader
     from wheelhouse.spool import Spool
 
-#: Upload so many at once: what helps is hiding the way to the index and back.
-_JOBS = 4
+#: Upload so many at once: the way to the index and back, and its waiting for a disk, are to lie over each other.
+_JOBS = 8
 #: Seconds of silence after which an index counts as down.
 _SILENCE = 60.0
 _STYLES = {"published": "green", "present": "green", "spooled": "yellow", "refused": "red", "unavailable": "red"}
@@ -66,6 +66,14 @@ Examples:
     default=None,
     help="Sign by the identity of the CI job (Sigstore, PEP 740). [default: in jobs of public repositories]",
 )
+@click.option(
+    "--wait",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="With --stage: how long to try again while the index cannot take them.",
+)
 @click.option("--no-spool", is_flag=True, help="Fail when the index is down, instead of delivering later.")
 @click.option(
     "--timeout",
@@ -89,6 +97,7 @@ def publish(
     test: bool,
     attestations: bool | None,
     no_spool: bool,
+    wait: float,
     trusted_publishing: str | None,
     timeout: float,
     dry_run: bool,
@@ -100,7 +109,7 @@ def publish(
     accepted into the spool, from which the next `publish` or `wheelhouse spool retry` delivers them: that ends with
     status 0 and says so. Exit status 20: the index refused a wheel.
     """
-    from wheelhouse.publish import Sender, find_destination, prepare  # noqa: PLC0415 - start-up time
+    from wheelhouse.publish import Sender, find_destination, insist, prepare  # noqa: PLC0415 - start-up time
     from wheelhouse.publish import publish as publish_wheels  # noqa: PLC0415 - likewise
 
     settings = session.workspace.config.publish
@@ -143,7 +152,10 @@ def publish(
             skip_existing=skip_existing,
             tell=teller(session, as_json=as_json, delivered=delivered),
         )
-        sent = publish_wheels(sender, ready, jobs=_JOBS)
+        if staging is None:
+            sent = publish_wheels(sender, ready, jobs=_JOBS)
+        else:
+            sent = insist(sender, ready, seconds=wait, jobs=_JOBS)
     conclude(session, sent, destination, as_json=as_json and not test, delivered=delivered)
     if staging is not None:
         staging.go_on(session, test=test, as_json=as_json)

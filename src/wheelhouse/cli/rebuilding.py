@@ -30,6 +30,7 @@ def rebuild(session: Session, wheel: Path, told: Statement | None) -> Finding:
     `told` is its provenance: it has the builder, and the build requirements by their hashes.
     """
     from dataclasses import replace  # noqa: PLC0415 - start-up time
+    from datetime import UTC, datetime  # noqa: PLC0415 - likewise
 
     from wheelhouse.cli.display import Display  # noqa: PLC0415 - likewise
     from wheelhouse.process import Processes  # noqa: PLC0415 - likewise
@@ -53,7 +54,8 @@ def rebuild(session: Session, wheel: Path, told: Statement | None) -> Finding:
     if entry.action == "unavailable":
         return Code.NOT_REBUILT.finding(f"it cannot be built here: {entry.reason}", hint=entry.hint)
     sweep()
-    pipeline = make_pipeline(session, Display(session.talk), results=results, builders=builders, processes=processes)
+    display = Display(session.talk, begun=datetime.now(UTC))
+    pipeline = make_pipeline(session, display, results=results, builders=builders, processes=processes)
     inputs = told.internal("inputs") if told is not None else None
     record = pipeline.rebuild(
         replace(entry, action="build"),

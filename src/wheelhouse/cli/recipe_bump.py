@@ -58,7 +58,8 @@ def bump(
     Yanked versions and prereleases are passed over. A recipe's patches are tried on the new source first; where one
     does not apply the recipe stays as it is, and exit status 3 tells of it. Comments and layout stay.
     """
-    from wheelhouse.lifecycle.bumping import bump as bring_up  # noqa: PLC0415 - start-up time
+    from wheelhouse.farm.github import MOST_CELLS  # noqa: PLC0415 - start-up time
+    from wheelhouse.lifecycle.bumping import bump as bring_up  # noqa: PLC0415 - likewise
 
     outputs = outputs_file() if github_output else None
     check = check or github_output
@@ -68,7 +69,7 @@ def bump(
     bumps = [bring_up(recipe, known[recipe.project], cache=cache, writing=not check, keep=keep) for recipe in recipes]
     if outputs is not None:
         behind = [entry.project for entry in bumps if entry.state == "newer"]
-        write_outputs(outputs, {"projects": json.dumps(behind)})
+        write_outputs(outputs, {"projects": json.dumps(behind[:MOST_CELLS])})  # the others tomorrow
     if as_json:
         session.json([entry.to_json() for entry in bumps])
     else:
@@ -77,7 +78,7 @@ def bump(
                 click.echo(_line(entry))
         if not session.quiet:
             current = sum(entry.state == "current" for entry in bumps)
-            click.echo(f"{current} of {len(bumps)} recipes have upstream's newest version", err=True)
+            click.echo(f"upstream's newest version is in {current} of {len(bumps)} recipes", err=True)
     if any(entry.state in {"refused", "unknown"} for entry in bumps):
         return JobsFailedError.exit_code
     return _NEWER if outputs is None and any(entry.state == "newer" for entry in bumps) else 0

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from packaging.utils import canonicalize_name
 
+from wheelhouse.cli.recipe_solving import Solver, look, place
 from wheelhouse.cli.session import pass_session
 from wheelhouse.errors import JobsFailedError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from wheelhouse.cli.session import Session
     from wheelhouse.lifecycle.sdist import Found
     from wheelhouse.lifecycle.solving import Solution
     from wheelhouse.lifecycle.survey import Survey
-    from wheelhouse.record import Record
 
 
 @click.command(
@@ -54,8 +55,9 @@ def new(
     """Write the recipe of PROJECT from what its sdist says; nothing of the sdist is run.
 
     Back end, names, extension modules, licence and system packages are read from its files; a comment says where
-    each comes from. With --solve it is then built and mended until a wheel passes all checks; exit status
-    3 says that this did not come about, with the reason in words.
+    each comes from. With --solve it is then built and mended until a wheel passes all checks; what it requires and
+    nobody has a wheel of gets a recipe too, and where no version is named and the newest needs what no system package
+    here has, an older one is taken. Exit status 3 says that no wheel came about, with the reason in words.
     """
     from wheelhouse.lifecycle.draft import recipe_text  # noqa: PLC0415 - start-up time
     from wheelhouse.lifecycle.editing import write_text  # noqa: PLC0415 - likewise
@@ -64,20 +66,22 @@ def new(
         raise UsageError("--install and --python go with --solve")
     if solving and printing:
         raise UsageError("--print writes no recipe that --solve could build", hint="leave one of them out")
-    found, said = _look(session, project)
+    found, said = look(session, project)
     text = recipe_text(found, said)
     if printing:
         click.echo(text, nl=False)
         return 0
-    path = _place(session, found)
+    path = place(session, found)
     write_text(path, text)
     if not session.quiet:
         click.echo(f"wrote {path}", err=True)
-    solution = None
+    solution, others = None, []
     if solving:
-        solution = _solve(session, path, found, install=install, builder=builder, python=python, rounds=rounds)
+        solver = Solver(session=session, install=install, builder=builder, python=python, rounds=rounds)
+        found, said, solution = solver.run(path, found, said, pinned=canonicalize_name(project) != found.project)
+        others = solver.others
     if as_json:
-        session.json(_account(found, said, path, solution))
+        session.json(_account(found, said, path, solution, others))
     elif solution is None:
         click.echo(path)
     elif solution.reason:
@@ -87,80 +91,9 @@ def new(
     return JobsFailedError.exit_code if solution is not None and solution.reason else 0
 
 
-def _look(session: Session, project: str) -> tuple[Found, Survey]:
-    import tempfile  # noqa: PLC0415 - start-up time
-
-    from wheelhouse.config import index_url  # noqa: PLC0415 - likewise
-    from wheelhouse.diagnose.lookup import KnownPackages  # noqa: PLC0415 - likewise
-    from wheelhouse.lifecycle.sdist import find_sdist  # noqa: PLC0415 - likewise
-    from wheelhouse.lifecycle.survey import survey  # noqa: PLC0415 - likewise
-    from wheelhouse.source.archive import unpack  # noqa: PLC0415 - likewise
-
-    workspace = session.workspace
-    found = find_sdist(project, cache=workspace.cache, index=lambda: index_url(workspace.config, os.environ))
-    with tempfile.TemporaryDirectory(prefix="wheelhouse-new-") as folder:
-        unpacked = unpack(found.archive, Path(folder) / "source")
-        # The table alone: what only this machine's own index knows would be guessed for one family and no other.
-        said = survey(unpacked.top, epoch=unpacked.epoch, lookup=KnownPackages())
-    return found, said
-
-
-def _place(session: Session, found: Found) -> Path:
-    """Return where the recipe goes. Raises UsageError where there is one, or no registry to write to."""
-    from wheelhouse.config import bundled  # noqa: PLC0415 - start-up time
-    from wheelhouse.recipe import FILE_NAME  # noqa: PLC0415 - likewise
-
-    folder = session.workspace.registry
-    here = Path.cwd()
-    if folder.parent == bundled() and bundled() not in (here, *here.parents):
-        raise UsageError("there is no registry here to write to", hint="`wheelhouse init` makes one")
-    path = folder / found.project / FILE_NAME
-    if path.exists():
-        raise UsageError(
-            f"{path} is there already, and nothing was changed",
-            hint=f"`wheelhouse recipe bump {found.project}` adds a version; --print shows what would be written",
-        )
-    return path
-
-
-def _solve(
-    session: Session, path: Path, found: Found, *, install: bool, builder: str, python: str | None, rounds: int
-) -> Solution:
-    from wheelhouse.cli.build import build_once  # noqa: PLC0415 - start-up time
-    from wheelhouse.cli.selecting import Selected  # noqa: PLC0415 - likewise
-    from wheelhouse.lifecycle.machine import Debian, Images  # noqa: PLC0415 - likewise
-    from wheelhouse.lifecycle.solving import solve  # noqa: PLC0415 - likewise
-    from wheelhouse.process import Processes  # noqa: PLC0415 - likewise
-
-    selected = Selected(
-        packages=(found.project,),
-        everything=False,
-        all_versions=False,
-        pythons=(python or f"{sys.version_info[0]}.{sys.version_info[1]}",),
-        archs=("auto",),
-        only=(),
-        builder="host" if builder == "host" else "cibuildwheel",
-        force=True,
-    )
-
-    def build() -> Record:
-        records = build_once(session, selected)
-        failed = [record for record in records if record.status == "failed"]
-        own = [record for record in records if record.project == found.project]
-        return (failed or own)[0]
-
-    return solve(
-        path,
-        build=build,
-        dist=session.workspace.dist,
-        machine=Debian(processes=Processes(), may_install=install) if builder == "host" else Images(),
-        registry=session.registry.projects(),
-        tell=lambda text: None if session.quiet else click.echo(text, err=True),
-        rounds=rounds,
-    )
-
-
-def _account(found: Found, said: Survey, path: Path, solution: Solution | None) -> dict[str, Any]:
+def _account(
+    found: Found, said: Survey, path: Path, solution: Solution | None, others: Sequence[tuple[Found, Solution]]
+) -> dict[str, Any]:
     from wheelhouse.lifecycle.wanted import merged  # noqa: PLC0415 - start-up time
 
     account: dict[str, Any] = {
@@ -176,9 +109,16 @@ def _account(found: Found, said: Survey, path: Path, solution: Solution | None) 
         "system-packages": {family: list(names) for family, names in merged(said.packages).items()},
     }
     if solution is not None:
-        record = solution.record
-        account["solved"] = not solution.reason
-        account["reason"] = solution.reason or None
-        account["rounds"] = [entry.to_json() for entry in solution.rounds]
-        account["wheel"] = record.wheel.filename if record is not None and record.wheel is not None else None
+        account |= _outcome(solution)
+        account["requirements"] = [{"project": other.project, **_outcome(theirs)} for other, theirs in others]
     return account
+
+
+def _outcome(solution: Solution) -> dict[str, Any]:
+    record = solution.record
+    return {
+        "solved": not solution.reason,
+        "reason": solution.reason or None,
+        "rounds": [entry.to_json() for entry in solution.rounds],
+        "wheel": record.wheel.filename if record is not None and record.wheel is not None else None,
+    }

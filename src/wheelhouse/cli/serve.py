@@ -14,7 +14,7 @@ from wheelhouse.errors import MachineError
 
 if TYPE_CHECKING:
     from wheelhouse.cli.session import Session
-    from wheelhouse.index.serving.server import Listening
+    from wheelhouse.index.serving.listening import Listening
     from wheelhouse.index.settings import Settings
 
 _EVERYWHERE = {"0.0.0.0", "::", ""}  # noqa: S104 - what they mean is said to the user
@@ -88,7 +88,8 @@ def serve(
         from wheelhouse.index.environment import with_options, with_variables  # noqa: PLC0415 - likewise
         from wheelhouse.index.serving.app import make_app  # noqa: PLC0415 - start-up time
         from wheelhouse.index.serving.front import Front  # noqa: PLC0415 - likewise
-        from wheelhouse.index.serving.server import Listening, serve_until_stopped  # noqa: PLC0415 - likewise
+        from wheelhouse.index.serving.listening import Listening  # noqa: PLC0415 - likewise
+        from wheelhouse.index.serving.server import serve_until_stopped  # noqa: PLC0415 - likewise
         from wheelhouse.index.settings import Settings  # noqa: PLC0415 - likewise
         from wheelhouse.index.stores.opening import open_store  # noqa: PLC0415 - likewise
         from wheelhouse.index.telling.logs import start_log  # noqa: PLC0415 - likewise
@@ -125,15 +126,15 @@ def serve(
         open_store(settings.store).projects()
         session.talk.print(f"all is well: {settings.store} answers, and the settings go together", markup=False)
         return
-    listening = listening.on_free_port()
+    taken = listening.bind()
     start_log(chosen.log, quiet=session.quiet)
-    _greet(session, listening, settings)
-    serve_until_stopped(Front(app, prefix=listening.prefix), listening, afterwards=app.go_on)
+    _greet(session, listening, settings, port=taken.getsockname()[1])
+    serve_until_stopped(Front(app, prefix=listening.prefix), listening, taken, afterwards=app.go_on)
 
 
-def _greet(session: Session, listening: Listening, settings: Settings) -> None:
+def _greet(session: Session, listening: Listening, settings: Settings, *, port: int) -> None:
     host = socket.gethostname() if listening.host in _EVERYWHERE else listening.host
-    here = f"{listening.scheme}://{f'[{host}]' if ':' in host else host}:{listening.port}"
+    here = f"{listening.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
     root = (settings.public or here).rstrip("/")
     if session.quiet:
         return

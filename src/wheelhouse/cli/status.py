@@ -79,4 +79,6 @@ def _count(found: Sequence[Standing]) -> str:
         "failing": sum(bool(entry.failing) for entry in found),
         "retired": sum(entry.retired is not None for entry in found),
     }
-    return f"{len(found)} recipes: " + ", ".join(f"{number} {word}" for word, number in counts.items())
+    return f"{len(found)} recipe{'' if len(found) == 1 else 's'}: " + ", ".join(
+        f"{number} {word}" for word, number in counts.items()
+    )

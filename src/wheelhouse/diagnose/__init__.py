@@ -211,8 +211,11 @@ def _in_order(mend: list[str], first: ImageFamily) -> list[str]:
 def _family(log: str, job: Job | None, lookup: PackageLookup) -> ImageFamily:
     if job is not None and job.target.family == "musllinux":
         return "musllinux"
-    # cibuildwheel names the image that it starts; the project's own images are AlmaLinux.
-    if re.search(r"Starting container image \S*/(?:manylinux_|manylinux20)", log[:_IMAGE_BOUND]):
+    # The container builder says what it builds in; else cibuildwheel does, whose own images are AlmaLinux.
+    begin = log[:_IMAGE_BOUND]
+    if told := re.search(r"^image: .*, packages by system-packages\.(\w+)$", begin, re.MULTILINE):
+        return next((family for family in FAMILIES if family == told[1]), "manylinux")
+    if re.search(r"Starting container image \S*/(?:manylinux_|manylinux20)", begin):
         return "manylinux"
     return lookup.family or "manylinux"
 

@@ -20,8 +20,9 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b
 _STAGE = re.compile(r"^=== (\w[\w-]*)$", re.MULTILINE)
 #: Every kind of quotation mark, as code points: grave, acute, and the four curved ones.
 _QUOTES = dict.fromkeys([0x22, 0x60, 0xB4, 0x2018, 0x2019, 0x201C, 0x201D], "'")
-#: A shell's trace and wheelhouse's own echo: what was asked for, not what came of it.
-_ECHOES = ("$ ", "+ ")
+#: What tells nothing of the build: a shell's trace and wheelhouse's own echo, which say what was asked for and not what
+#: came of it; and cibuildwheel's question for a program that only some images have.
+_BESIDE_THE_POINT = re.compile(r"\s*[$+] |env: 'manylinux-interpreters'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,5 +62,5 @@ def lines(log: str) -> Iterator[Line]:
         start, stage = mark.end(), mark[1]
     for raw in re.split(r"[\r\n]+", text[start:]):
         line = _ESCAPES.sub("", raw[:LINE_BOUND])
-        if line and not line.startswith(_ECHOES):
+        if line and not _BESIDE_THE_POINT.match(line):
             yield Line(text=line, stage=stage)

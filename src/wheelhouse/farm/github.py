@@ -135,10 +135,13 @@ def make_matrix(
     items = [[_item(unit, seconds) for unit in units[group].values()] for group in groups]
     counts = apportion(items, target=target, most=most)
     order = {entry.job.id: number for number, entry in enumerate(entries)}
+    left = most - sum(counts)
     stages: list[list[Cell]] = [[] for _ in range(max((stage for stage, _ in groups), default=-1) + 1)]
     for group, inside, count in zip(groups, items, counts, strict=True):
         stage, platform = group
-        for number, packed in pack(inside, bins=count).items():
+        bins = pack(inside, bins=count, spare=left)
+        left -= max(len(bins) - count, 0)
+        for number, packed in bins.items():
             jobs = [entry for item in packed for entry in units[group][item.name]]
             jobs.sort(key=lambda entry: order[entry.job.id])
             cell = _cell(f"stage-{stage}-{platform}-{number}", jobs, sum(item.seconds for item in packed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from wheelhouse.farm.ready import ReadyQueue
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 #: What a job is taken to need when its recipe does not say (bytes).
 _USUAL_MEMORY = 10**9
 _TICK = 0.2
+#: Seconds that jobs have to end in once the run is stopped; what they leave behind is cleared away by the next run.
+_GRACE = 15.0
 
 
 def default_width(entries: Sequence[Planned]) -> int:
@@ -54,7 +57,7 @@ def run(
     done: queue.SimpleQueue[tuple[Planned, Record | BaseException]] = queue.SimpleQueue()
     jobs = ReadyQueue(plan, reused=reused, finished=finished)
     threads = [
-        threading.Thread(target=_work, args=(begun, done, worker), name=f"job-{number}")
+        threading.Thread(target=_work, args=(begun, done, worker), name=f"job-{number}", daemon=True)
         for number in range(min(width, jobs.left))
     ]
     for thread in threads:
@@ -66,13 +69,24 @@ def run(
             jobs.settle(*_next(done))
     except BaseException:
         processes.cancel()
+        _join(threads, begun, patience=_GRACE)
         raise
-    finally:
-        for _ in threads:
-            begun.put(None)
-        for thread in threads:
-            thread.join()
+    _join(threads, begun, patience=None)
     return jobs.records
+
+
+def _join(
+    threads: Sequence[threading.Thread],
+    begun: queue.SimpleQueue[tuple[Planned, Sequence[Record]] | None],
+    *,
+    patience: float | None,
+) -> None:
+    """Let the threads end, for `patience` seconds at most: one may hang on a server that says nothing."""
+    for _ in threads:
+        begun.put(None)
+    deadline = None if patience is None else time.monotonic() + patience
+    for thread in threads:
+        thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
 
 def _work(

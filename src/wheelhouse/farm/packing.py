@@ -42,16 +42,18 @@ def ideal(items: Sequence[Item], bins: int) -> float:
     return max(*durations, math.fsum(durations) / bins)
 
 
-def pack(items: Sequence[Item], *, bins: int) -> Mapping[int, tuple[Item, ...]]:
-    """Put every item into one of at most `bins` bins, of which none takes longer than `SLACK` times the ideal.
+def pack(items: Sequence[Item], *, bins: int, spare: int = 0) -> Mapping[int, tuple[Item, ...]]:
+    """Put every item into a bin, of which none takes longer than `SLACK` times the ideal.
 
-    Returns bins by number, without empty ones. There are fewer where so many would be uneven: of four things that take
-    an hour, in three bins, one would take two hours while two others are idle; two bins are done as soon.
+    Returns bins by number, without empty ones: `bins` of them where that can be even. Four things that take an hour
+    cannot be in three bins, where one would take two hours while two others are idle: then `spare` ones more are taken,
+    and if there are none, fewer.
     """
     if not items:
         return {}
     ordered = sorted(items, key=lambda item: (-item.seconds, item.name))
-    for count in range(min(bins, len(items)), 1, -1):
+    most = min(bins, len(items))
+    for count in (*range(most, min(most + spare, 2 * most, len(items)) + 1), *range(most - 1, 1, -1)):
         best = ideal(ordered, count)
         packed = _by_name(ordered, count, _SLACK_BY_NAME * best) or _longest_first(ordered, count, SLACK * best)
         if packed is not None:

@@ -37,10 +37,11 @@ _LATER: Sequence[tuple[tuple[type[Exception], ...], str, int]] = (
     ((StoreUnavailableError, OSError), "the store of this index is unavailable: try again later", RETRY_AFTER),
     ((SpoolError,), "nothing more can be accepted until the store is back", RETRY_AFTER_FULL),
     (
-        (UpstreamUnavailableError, ShelfFullError),
+        (UpstreamUnavailableError,),
         "this is mirrored from another index, which does not give it now: try again later",
         RETRY_AFTER,
     ),
+    ((ShelfFullError,), "this mirror has no room for it: those who run it can raise its budget", RETRY_AFTER_FULL),
 )
 #: The sender's own doing: these say what they are.
 _STATUS: Mapping[type[WheelhouseError], int] = {

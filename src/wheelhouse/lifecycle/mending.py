@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 HASH = re.compile(r"-[0-9a-f]{8}(?=\.)")
 _FAILED = re.compile(r"`import (?P<name>[\w.]+)` fails: (?P<error>\w+)(?:: (?P<words>.*))?", re.DOTALL)
 _ABSENT = re.compile(r"No module named '(?P<name>[\w.]+)'")
+_WHEELLESS = re.compile(r"Wheels are required for `(?P<name>[\w.-]+)` because building from source is disabled")
 _OPENED = re.compile(r"(?P<name>\S+) of this machine \((?P<folder>/\S+)/[^/\s]+\) is opened at run time")
 _LIBRARY_FOLDER = re.compile(r"(?:/usr(?:/local)?)?/lib(?:32|64)?(?:/[\w-]+-linux-\w+)?")
 #: Errors with which Python itself says that a module does not load; of any other, the module's own code is the author.
@@ -148,16 +149,27 @@ def _refusal(module: str, error: str, words: str) -> Iterator[Change]:
 
 
 def _dependencies(record: Record, registry: Collection[NormalizedName]) -> Iterator[Change]:
-    texts = [finding.message for finding in record.findings if finding.code == DEPENDENCY_MISSING]
-    if record.cause is not None and record.cause.kind == "requirements":
-        texts.append(f"{record.cause.message} {record.cause.evidence or ''}")
     own = canonicalize_name(record.project)
-    for text in texts:
+    for text in _requirements(record):
         words = {canonicalize_name(word) for word in re.findall(r"[A-Za-z0-9][\w.-]*[A-Za-z0-9]", text)}
         if names := sorted((words & set(registry)) - {own}):
             yield Change(
                 table="depends", key="build", add=tuple(names), why="no index has a wheel of it, a recipe is here"
             )
+
+
+def wheelless(record: Record) -> tuple[NormalizedName, ...]:
+    """Return the projects that the build or the wheel requires and that no index has a wheel of, as uv says it."""
+    found = [match["name"] for text in _requirements(record) for match in _WHEELLESS.finditer(text)]
+    return tuple(dict.fromkeys(canonicalize_name(name) for name in found))
+
+
+def _requirements(record: Record) -> list[str]:
+    """Return what a record says of requirements that could not be had."""
+    texts = [finding.message for finding in record.findings if finding.code == DEPENDENCY_MISSING]
+    if record.cause is not None and record.cause.kind == "requirements":
+        texts.append(f"{record.cause.message} {record.cause.evidence or ''}")
+    return texts
 
 
 def is_new(change: Change, recipe: Recipe) -> bool:

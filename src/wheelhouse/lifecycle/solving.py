@@ -16,7 +16,7 @@ from wheelhouse.lifecycle.editing import (
     write_document,
 )
 from wheelhouse.lifecycle.finished import told_by
-from wheelhouse.lifecycle.mending import changes, wrong
+from wheelhouse.lifecycle.mending import changes, wheelless, wrong
 from wheelhouse.recipe import load_recipe
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     Build = Callable[[], Record]
     #: Is told, in words, what happens.
     Tell = Callable[[str], None]
+    #: Writes the recipe of a project that has no wheel anywhere, and solves it.
+    Supply = Callable[[NormalizedName], None]
 
 #: A build that has not come to work by then will not.
 ROUNDS = 10
@@ -67,6 +69,8 @@ class _State:
     made: set[str] = field(default_factory=set)
     absent: set[str] = field(default_factory=set)
     """Packages that this machine's distribution does not have."""
+    supplied: set[str] = field(default_factory=set)
+    """Projects that recipes were asked for."""
 
 
 def solve(
@@ -75,13 +79,15 @@ def solve(
     build: Build,
     dist: Path,
     machine: Machine,
-    registry: Collection[NormalizedName],
+    registry: Callable[[], Collection[NormalizedName]],
     tell: Tell,
+    supply: Supply | None = None,
     rounds: int = ROUNDS,
 ) -> Solution:
     """Build a recipe, change it as its record asks, and build again, until a wheel passes its checks.
 
-    `dist` has the finished wheels. Each change is made once: what it does not mend is said in words.
+    `dist` has the finished wheels, `registry` tells which recipes there are; `supply` is asked for those of
+    requirements that have no wheel. Each change is made once: what it does not mend is said in words.
 
     Raises CanceledError.
     """
@@ -95,7 +101,9 @@ def solve(
             return Solution(record=record, rounds=tuple(state.rounds), reason=reason)
         tell(f"round {number}: building")
         record = build()
-        wanted = [change for change in _wanted(path, record, dist, registry) if _left(change, state)]
+        if supply is not None:
+            _have_supplied(record, supply, registry, state)
+        wanted = [change for change in _wanted(path, record, dist, registry()) if _left(change, state)]
         outcome = _outcome(record)
         tell(f"round {number}: {outcome}")
         state.rounds.append(Round(outcome=outcome, changes=tuple(map(str, wanted))))
@@ -125,6 +133,16 @@ def _prepare(path: Path, machine: Machine, state: _State, tell: Tell) -> None:
         document = read_document(path)
         remove_from_array(document, "system-packages", "debian", unknown)
         write_document(path, document)
+
+
+def _have_supplied(
+    record: Record, supply: Supply, registry: Callable[[], Collection[NormalizedName]], state: _State
+) -> None:
+    """Have recipes written of what the build requires and nobody has a wheel of; each is asked for once."""
+    for name in wheelless(record):
+        if name not in state.supplied and name not in registry():
+            state.supplied.add(name)
+            supply(name)
 
 
 def _wanted(path: Path, record: Record, dist: Path, registry: Collection[NormalizedName]) -> tuple[Change, ...]:

@@ -43,6 +43,9 @@ class Survey:
     extensions: tuple[Extension, ...]
     packages: tuple[Proposal, ...]
     """System packages that it is likely to need."""
+    wants: frozenset[str]
+    """Headers, libraries, tools and modules of pkg-config that its build files ask for, whether or not a table knows
+    the packages that have them."""
     depends: tuple[str, ...]
     """`Requires-Dist` and `project.dependencies`, as they stand."""
 
@@ -56,14 +59,15 @@ def survey(root: Path, *, epoch: int, lookup: PackageLookup) -> Survey:
     pyproject = _pyproject(root)
     sources = Sources(root, pyproject)
     metadata = _metadata(root)
-    extensions = find_extensions(sources)
+    extensions, wishes = find_extensions(sources), find_wishes(sources)
     return Survey(
         backend=facts.backend,
         requires=facts.requires,
         import_names=_import_names(root, metadata, sources, extensions),
         licence=_licence(metadata, pyproject),
         extensions=extensions,
-        packages=proposals(pyproject, find_wishes(sources), lookup),
+        packages=proposals(pyproject, wishes, lookup),
+        wants=frozenset(wish.missing.name for wish in wishes),
         depends=tuple(metadata.get_all("Requires-Dist") or pyproject.get("project", {}).get("dependencies", ())),
     )
 

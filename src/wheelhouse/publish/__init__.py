@@ -5,7 +5,7 @@ from __future__ import annotations
 from wheelhouse.publish.destination import Destination, find_destination
 from wheelhouse.publish.prepare import Publishable, prepare
 from wheelhouse.publish.reply import Reply, Uploader, Verdict
-from wheelhouse.publish.sending import Delivered, Outcome, Sender, Sent, deliver, publish
+from wheelhouse.publish.sending import Delivered, Outcome, Sender, Sent, deliver, insist, publish
 
 __all__ = [
     "Delivered",
@@ -19,6 +19,7 @@ __all__ = [
     "Verdict",
     "deliver",
     "find_destination",
+    "insist",
     "prepare",
     "publish",
 ]

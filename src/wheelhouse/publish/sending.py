@@ -1,6 +1,6 @@
 """Wheels, an uploader and a spool in; what became of each wheel out. Nothing that was accepted is lost.
 
-`publish` takes wheels from outside; `deliver` takes what waits in the spool.
+`publish` takes wheels from outside, `insist` those that are not spooled; `deliver` takes what waits in the spool.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 import enum
 import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from wheelhouse.publish.reply import Reply, Verdict
-from wheelhouse.spool import State
+from wheelhouse.spool import Backoff, State
 from wheelhouse.wheel import WheelName
 
 if TYPE_CHECKING:
@@ -31,6 +33,11 @@ _HINTS = {
     Verdict.OUTAGE: "try again later; without --no-spool it would be kept and delivered by the next run",
     Verdict.FAILED: "try again later; the index's own log may say more",
 }
+
+
+_LATER = "try again later, with the same wheels: what the index has by then is not sent again"
+#: Between two tries of what is not spooled.
+_AGAIN = Backoff(first=0.5, most=5.0)
 
 
 class Outcome(enum.StrEnum):
@@ -114,6 +121,32 @@ def publish(sender: Sender, wheels: Sequence[Publishable], *, jobs: int = 4) -> 
             raise
     given = {(one.sha256, one.filename) for one in sent}
     return [*(one for one in before.sent if (one.sha256, one.filename) not in given), *sent]
+
+
+def insist(
+    sender: Sender,
+    wheels: Sequence[Publishable],
+    *,
+    seconds: float,
+    jobs: int = 4,
+    pause: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> list[Sent]:
+    """Upload wheels for which nothing is spooled, again and again while the index cannot take them, for so long."""
+    quiet = replace(sender, tell=lambda one: None if one.outcome is Outcome.UNAVAILABLE else sender.tell(one))
+    until, left = clock() + seconds, list(wheels)
+    ends: dict[str, Sent] = {}
+    for tries in count(1):
+        ends |= {one.filename: one for one in publish(quiet, left, jobs=jobs)}
+        left = [wheel for wheel in left if ends[wheel.name.filename].outcome is Outcome.UNAVAILABLE]
+        wait = _AGAIN.seconds(tries)
+        if not left or clock() + wait > until:
+            break
+        pause(wait)
+    for wheel in left:
+        ends[wheel.name.filename] = replace(ends[wheel.name.filename], hint=_LATER)
+        sender.tell(ends[wheel.name.filename])
+    return [ends[wheel.name.filename] for wheel in wheels]
 
 
 def deliver(sender: Sender, *, jobs: int = 4) -> Delivered:

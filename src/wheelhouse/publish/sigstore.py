@@ -131,11 +131,16 @@ class SigstoreSigner:
             return self._signer.sign_dsse(Statement(statement))
 
     def _with(self, token: str) -> Signer:
-        from sigstore.models import ClientTrustConfig  # noqa: PLC0415 - an extra, and a second to load
+        from sigstore.errors import TUFError  # noqa: PLC0415 - an extra, and a second to load
+        from sigstore.models import ClientTrustConfig  # noqa: PLC0415 - likewise
         from sigstore.oidc import IdentityToken  # noqa: PLC0415 - likewise
         from sigstore.sign import SigningContext  # noqa: PLC0415 - likewise
 
-        context = SigningContext.from_trust_config(ClientTrustConfig.production())
+        try:
+            trust = ClientTrustConfig.production()
+        except TUFError:  # no news of its servers and keys to be had: those of the last time, or of the library, do
+            trust = ClientTrustConfig.production(offline=True)
+        context = SigningContext.from_trust_config(trust)
         return self._open.enter_context(context.signer(IdentityToken(token)))
 
 

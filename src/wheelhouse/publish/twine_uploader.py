@@ -12,19 +12,19 @@ import threading
 import zipfile
 import zlib
 from contextlib import ExitStack
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import requests
-import rich
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
+from requests.utils import get_netrc_auth
 from twine.exceptions import InvalidDistribution, NonInteractive, TwineException
 from twine.package import PackageFile
 from twine.settings import Settings
 
 from wheelhouse.errors import UsageError
+from wheelhouse.publish.form import body_of
 from wheelhouse.publish.reply import Reply, Verdict, read_reply
 
 if TYPE_CHECKING:
@@ -64,7 +64,6 @@ class TwineUploader:
         self._here = threading.local()
         self._lock = threading.Lock()
         self._open = ExitStack()
-        rich.reconfigure(quiet=True)  # twine names each file on stdout, which is for data
 
     def __enter__(self) -> Self:
         return self
@@ -92,10 +91,12 @@ class TwineUploader:
             return self._send(package)
 
     def _send(self, package: PackageFile) -> Reply:
+        repository = self._repository()
         try:
-            response = self._repository().upload(package)
-        except _ServerError as error:
-            return read_reply(error.response)
+            with body_of(package) as (body, kind):
+                response = repository.session.post(
+                    repository.url, data=body, allow_redirects=False, headers={"Content-Type": kind}
+                )
         except requests.exceptions.SSLError as error:
             return Reply(verdict=Verdict.DENIED, reason=f"no trust in the index's certificate: {_deepest(error)}")
         except requests.RequestException as error:
@@ -109,9 +110,9 @@ class TwineUploader:
             repository = self._settings.create_repository()
             for scheme in ("http://", "https://"):
                 repository.session.mount(scheme, _Patience(self._timeout))
-            repository.session.hooks["response"].append(_stop_at_errors)
             if isinstance(self._settings.password, _Token):
                 repository.session.auth = _Fresh(self._token)
+            _look_around(repository)
             self._here.repository = repository
             with self._lock:
                 self._open.callback(repository.close)
@@ -147,18 +148,13 @@ class _Fresh(AuthBase):
         return request
 
 
-class _ServerError(Exception):
-    """The index answered 5xx."""
-
-    def __init__(self, response: requests.Response) -> None:
-        super().__init__(response.status_code)
-        self.response = response
-
-
-def _stop_at_errors(response: requests.Response, **_options: object) -> None:
-    """Raise for 5xx, or twine would send the whole file five times in a row."""
-    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise _ServerError(response)
+def _look_around(repository: Repository) -> None:
+    """Take from the environment what a session needs of it, once instead of at each request."""
+    session = repository.session
+    found = session.merge_environment_settings(repository.url, {}, None, None, None)
+    session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
+    session.auth = session.auth or get_netrc_auth(repository.url)
+    session.trust_env = False
 
 
 def _settings(

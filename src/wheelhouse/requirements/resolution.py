@@ -15,6 +15,7 @@ from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
 from wheelhouse.errors import RequirementsError
+from wheelhouse.locking import holding
 from wheelhouse.process import show
 from wheelhouse.requirements.lock import Lock, Pin, read_lock, write_lock
 from wheelhouse.requirements.question import Question, ask
@@ -89,12 +90,10 @@ def resolve(
     run for each question. `machine` is where the build runs, where that is not the target (cross-building); its Python
     is that of the target. `cache` takes uv's cache where the environment names none. Raises RequirementsError.
     """
-    from filelock import FileLock  # noqa: PLC0415 - start-up time
-
     question = ask(facts, job, own_wheels=own_wheels, machine=machine)
     place = _place(state_locks, question)
     place.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(place.with_suffix(".lock")):
+    with holding(place.with_suffix(".lock"), processes.go_on):
         if (not upgrade or _is_of_this_run(place)) and (lock := read_lock(place, index=None)):
             return lock
         with tempfile.TemporaryDirectory(prefix="wheelhouse-requirements-") as folder:

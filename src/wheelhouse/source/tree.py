@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from wheelhouse.download import download, verified
 from wheelhouse.errors import SourceError
+from wheelhouse.locking import always
 from wheelhouse.source.facts import SourceFacts, read_facts, recall, remember
 from wheelhouse.wheel import sha256_of
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from wheelhouse.job import Patch, SourceSpec
     from wheelhouse.joblog import JobLog
+    from wheelhouse.locking import GoOn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,7 @@ def remembered_facts(spec: SourceSpec, *, cache: Path) -> SourceFacts | None:
     return recall(spec.digest, cache=cache)
 
 
-def fetch(spec: SourceSpec, *, cache: Path, index: Callable[[], str]) -> Path:
+def fetch(spec: SourceSpec, *, cache: Path, index: Callable[[], str], go_on: GoOn = always) -> Path:
     """Return the path of the source's archive in the cache; its hash is the recipe's.
 
     `index` (the Simple API's root) is called only where the index must be asked. Raises SourceError.
@@ -46,10 +48,18 @@ def fetch(spec: SourceSpec, *, cache: Path, index: Callable[[], str]) -> Path:
             from wheelhouse.source.location import sdist_url  # noqa: PLC0415 - start-up time
 
             url = sdist_url(spec, index=index())
-        return download(url, sha256=spec.sha256, cache=cache, what="the source")
+        return download(url, sha256=spec.sha256, cache=cache, what="the source", go_on=go_on)
 
 
-def prepare(spec: SourceSpec, *, cache: Path, index: Callable[[], str], destination: Path, log: JobLog) -> SourceTree:
+def prepare(
+    spec: SourceSpec,
+    *,
+    cache: Path,
+    index: Callable[[], str],
+    destination: Path,
+    log: JobLog,
+    go_on: GoOn = always,
+) -> SourceTree:
     """Fetch, verify, unpack and patch a source into the empty folder `destination`, and read its facts.
 
     All files end with the epoch as their time and with mode 644 or 755. Raises SourceError.
@@ -57,7 +67,7 @@ def prepare(spec: SourceSpec, *, cache: Path, index: Callable[[], str], destinat
     from wheelhouse.source.archive import settle, unpack  # noqa: PLC0415 - start-up time
     from wheelhouse.source.patching import apply_patch  # noqa: PLC0415 - likewise
 
-    archive = fetch(spec, cache=cache, index=index)
+    archive = fetch(spec, cache=cache, index=index, go_on=go_on)
     log.line(f"source {spec.project} {spec.version}, sha256 {spec.sha256}")
     with _of(spec):
         unpacked = unpack(archive, destination)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from wheelhouse.errors import SpoolError, SpoolFullError
-from wheelhouse.spool.files import sync_folder
+from wheelhouse.spool.disk import sync_folder
 from wheelhouse.spool.owner import alone
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import fcntl
 import os
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from wheelhouse.spool.disk import Locked
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 _SUFFIX = ".owner"
@@ -64,9 +65,6 @@ class Owner:
             os.close(self._handle)
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Locked:
     """Keep other processes and threads that ask for the same out of a block."""
-    with (folder / ".lock").open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return Locked(f"{folder}/.lock")

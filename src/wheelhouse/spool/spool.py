@@ -10,13 +10,16 @@ import errno
 import json
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Self, TypeAlias
 
 from wheelhouse.errors import SpoolError, SpoolFullError
 from wheelhouse.spool.backoff import Backoff
-from wheelhouse.spool.files import Files, sync_folder
+from wheelhouse.spool.disk import sync_folder
+from wheelhouse.spool.files import Files
 from wheelhouse.spool.item import Item, State, Stats
 from wheelhouse.spool.journal import Journal
+from wheelhouse.spool.leases import due, free_leases
 from wheelhouse.spool.owner import Owner
 
 if TYPE_CHECKING:
@@ -42,17 +45,6 @@ ON CONFLICT (sha256, target, name) DO UPDATE SET
     not_before = iif(state = 'waiting', not_before, 0),
     state = 'waiting'
 RETURNING id
-"""
-#: The oldest that is due and not behind another of its order key.
-_NEXT = """\
-SELECT * FROM item AS this
-WHERE state = 'waiting' AND not_before <= :now AND owner IS NULL AND (:target IS NULL OR target = :target)
-AND NOT EXISTS (
-    SELECT 1 FROM item AS earlier
-    WHERE earlier.state = 'waiting' AND earlier.target = this.target AND earlier.order_key = this.order_key
-    AND earlier.id < this.id
-)
-ORDER BY id LIMIT 1
 """
 _HINT_FULL = (
     "deliver with `wheelhouse spool retry`, look at what was refused with `wheelhouse spool list`, or allow more"
@@ -144,35 +136,25 @@ class Spool:
             self.files.drop(arrived)
 
     def lease(self, *, target: str | None = None) -> Item | None:
-        """Return the oldest item that may be delivered now, and keep it from everyone else; None: there is none.
+        """Return the oldest item that may be delivered now, and keep it from everyone else; None: there is none."""
+        return next(iter(self.lease_many(most=1, target=target)), None)
 
-        Of one target and order key only the oldest waiting item is ever handed out.
+    def lease_many(self, *, most: int, target: str | None = None, most_bytes: int | None = None) -> list[Item]:
+        """Return the oldest items that may be delivered now, and keep them from everyone else.
+
+        Of a target and order key they are the first that wait, all in order, and have to be delivered so, or together;
+        nobody else is handed any of these until that is settled. Of more than `most_bytes` there is one at least.
         """
         now = self._clock()
         with self.journal.transaction(durable=False) as connection:
-            self._free_leases(connection, now)
-            row = connection.execute(_NEXT, {"now": now, "target": target}).fetchone()
-            if row is None:
-                return None
-            connection.execute(
+            free_leases(connection, now, self.owner)
+            chosen = due(connection, now, target=target, most=most, most_bytes=most_bytes)
+            until = now + self._lease_seconds
+            connection.executemany(
                 "UPDATE item SET owner = ?, leased_until = ? WHERE id = ?",
-                (self.owner.name, now + self._lease_seconds, row["id"]),
+                [(self.owner.name, until, row["id"]) for row in chosen],
             )
-            return self._item(_row(connection, row["id"]))
-
-    def lease_behind(self, item: Item, *, most: int) -> list[Item]:
-        """Return the items behind one that is leased here, of its target and order key, and lease them with it.
-
-        Who delivers many at once delivers them in this order, or all of them together.
-        """
-        now = self._clock()
-        with self.journal.transaction(durable=False) as connection:
-            rows = connection.execute(
-                "UPDATE item SET owner = ?, leased_until = ? WHERE id IN (SELECT id FROM item WHERE state = 'waiting'"
-                " AND target = ? AND order_key = ? AND id > ? ORDER BY id LIMIT ?) RETURNING *",
-                (self.owner.name, now + self._lease_seconds, item.target, item.order_key, item.id, most),
-            ).fetchall()
-        return sorted((self._item(row) for row in rows), key=lambda other: other.id)
+            return [replace(self._item(row), leased_until=until) for row in chosen]
 
     def done(self, *items: Item) -> None:
         """Say that items were delivered. Their target is up, so what waits for the end of an outage is due now."""
@@ -225,7 +207,7 @@ class Spool:
     def forget(self, identifier: int) -> Item:
         """Take an item out without delivering it. Raises SpoolError where there is none, or where it is being sent."""
         with self.journal.transaction(durable=True) as connection:
-            self._free_leases(connection, self._clock())
+            free_leases(connection, self._clock(), self.owner)
             row = _row(connection, identifier)
             if row["owner"] is not None:
                 raise SpoolError(f"item {identifier} is being delivered", hint="wait for that to end")
@@ -242,7 +224,7 @@ class Spool:
     def items(self, *, target: str | None = None, order_key: str | None = None) -> list[Item]:
         """Return all that was promised and not delivered, oldest first; of one target or order key if asked."""
         with self.journal.transaction(durable=False) as connection:
-            self._free_leases(connection, self._clock())
+            free_leases(connection, self._clock(), self.owner)
             rows = connection.execute(
                 "SELECT * FROM item WHERE state != 'done' AND (:target IS NULL OR target = :target)"
                 " AND (:order_key IS NULL OR order_key = :order_key) ORDER BY id",
@@ -261,7 +243,7 @@ class Spool:
     def stats(self) -> Stats:
         """Count what is there."""
         with self.journal.transaction(durable=False) as connection:
-            self._free_leases(connection, self._clock())
+            free_leases(connection, self._clock(), self.owner)
             waiting, leased, aside, oldest = connection.execute(
                 "SELECT coalesce(sum(state = 'waiting'), 0), coalesce(sum(owner IS NOT NULL), 0),"
                 " coalesce(sum(state = 'set-aside'), 0), min(iif(state = 'waiting', accepted, NULL)) FROM item"
@@ -310,15 +292,6 @@ class Spool:
         """
         with self.journal.transaction(durable=False) as connection:
             return self.files.keep_only({row[0] for row in connection.execute("SELECT sha256 FROM item")})
-
-    def _free_leases(self, connection: sqlite3.Connection, now: float) -> None:
-        """Take back what was leased for too long, or by a process that has ended."""
-        held = connection.execute("SELECT DISTINCT owner FROM item WHERE owner IS NOT NULL").fetchall()
-        dead = [row["owner"] for row in held if not self.owner.alive(row["owner"])]
-        for owner in dead:
-            connection.execute("UPDATE item SET owner = NULL, leased_until = NULL WHERE owner = ?", (owner,))
-        if held:
-            connection.execute("UPDATE item SET owner = NULL, leased_until = NULL WHERE leased_until <= ?", (now,))
 
     @contextmanager
     def _room(self) -> Iterator[None]:

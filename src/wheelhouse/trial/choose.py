@@ -1,6 +1,7 @@
 """A target and a wheel in; what can run it here, or why nothing can, out.
 
-A minimal container comes first, because nothing of the machine is in it; then a Python of this machine; then emulation.
+A minimal container comes first, because nothing of the machine is in it; then a Python of this machine; then emulation;
+then the image that the wheel was built in, which has more in it than a machine that installs it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from wheelhouse.builders.engine import Engine, oci_platform
+from wheelhouse.builders.engine import Engine, find_engine, oci_platform
 from wheelhouse.errors import BuildTimeoutError, MachineError
 from wheelhouse.target import native_arch, native_family
 from wheelhouse.trial.compatibility import needed_glibc
@@ -22,7 +23,7 @@ from wheelhouse.wheel import WheelName
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from wheelhouse.builders import interpreters
+    from wheelhouse.builders import Unavailable, interpreters
     from wheelhouse.process import Processes
     from wheelhouse.target import BuildIdentifier
     from wheelhouse.trial.interpreter import Interpreter
@@ -74,6 +75,15 @@ class Surroundings:
     environment: Mapping[str, str]
     processes: Processes
     _inventories: dict[tuple[str, str | None], Inventory | str] = field(default_factory=dict)
+    _engines: list[Engine | Unavailable] = field(default_factory=list)
+    """The one of this machine, once somebody has asked for it."""
+
+    def any_engine(self) -> Engine | None:
+        """Return the engine that there is, whether or not it was wanted for tests."""
+        if self.engine is None and not self._engines:
+            self._engines.append(find_engine(self.processes, self.environment))
+        found = self.engine or self._engines[0]
+        return found if isinstance(found, Engine) else None
 
     def inventory(self, engine: Engine, image: str, platform: str | None) -> Inventory | str:
         """Return what an image has, or why that cannot be said."""
@@ -95,8 +105,12 @@ class Surroundings:
         return _parse_inventory(lines)
 
 
-def choose(target: BuildIdentifier, wheel: Path, surroundings: Surroundings) -> Interpreter | NotExecuted:
+def choose(
+    target: BuildIdentifier, wheel: Path, surroundings: Surroundings, *, built_in: str | None = None
+) -> Interpreter | NotExecuted:
     """Return what runs a wheel of this target, the cleanest first; or why nothing here can.
+
+    `built_in` is the image that it was built in, if there was one.
 
     Raises InvalidWheelError (the filename), CanceledError.
     """
@@ -107,6 +121,11 @@ def choose(target: BuildIdentifier, wheel: Path, surroundings: Surroundings) -> 
         if isinstance(found, Host):
             # Whoever asked for a container learns why it was not used.
             return replace(found, instead="; ".join(reason for reason in reasons if reason))
+        if not isinstance(found, NotExecuted):
+            return found
+        reasons.append(found.reason)
+    if built_in is not None:
+        found = _where_it_was_built(built_in, target, glibc, surroundings)
         if not isinstance(found, NotExecuted):
             return found
         reasons.append(found.reason)
@@ -123,6 +142,15 @@ def _container(
         return NotExecuted(reason=f"no container engine for {image}")
     if (refusal := engine.cannot_run(target.arch)) is not None:
         return NotExecuted(reason=refusal.reason)
+    return _in_image(engine, image, target, glibc, surroundings)
+
+
+def _where_it_was_built(
+    image: str, target: BuildIdentifier, glibc: tuple[int, int] | None, surroundings: Surroundings
+) -> Interpreter | NotExecuted:
+    engine = surroundings.any_engine()
+    if engine is None or not target.is_linux or engine.cannot_run(target.arch) is not None:
+        return NotExecuted(reason="")
     return _in_image(engine, image, target, glibc, surroundings)
 
 

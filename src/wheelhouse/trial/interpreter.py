@@ -151,9 +151,10 @@ class Container:
     def start(self, script: Sequence[str | Path], environment: Environment, timeout: float) -> Start:
         """Run the script in a new container.
 
-        The time limit is kept inside too: a client that is killed leaves its container running.
+        The time limit is kept inside too: a client that is killed leaves its container running. By a shell, because
+        coreutils' newer `timeout` (9.10) gives up where it is the first process and so has no parent.
         """
-        limit = ["timeout", "-s", "KILL", str(max(1, round(timeout)))]
+        limit = ["sh", "-c", 'timeout "$@"; exit $?', "sh", "-s", "KILL", str(max(1, round(timeout)))]
         command = self.engine.run_command(
             self.image,
             [*limit, "sh", *map(str, script)],

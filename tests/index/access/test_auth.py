@@ -43,7 +43,10 @@ class Setting:
         return self.tokens.create(name, scopes=parsed, now=self.clock.now, lifetime=lifetime)
 
     def status(self, token: str | None, action: Action = Action.UPLOAD, *, address: str = "192.0.2.1") -> int:
-        denied = self.gate.check(asker(basic("__token__", token) if token else None, address=address), action, FOO)
+        who = asker(basic("__token__", token) if token else None, address=address)
+        admitted = self.gate.admits(who, action, FOO)
+        denied = self.gate.check(who, action, FOO)
+        assert admitted == (token is not None and denied is None)
         return denied.status if denied else 200
 
 

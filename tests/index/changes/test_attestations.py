@@ -184,5 +184,9 @@ def test_upload__real_file_with_its_real_attestation__is_published_with_it(tmp_p
     below = file["url"].removeprefix("../..")
     assert file["provenance"] == f"https://wheels.example/pypi{below}.provenance"
     assert f'data-provenance="{file["provenance"]}"'.encode() in client.get("/simple/pypi-attestations/").body
+    there = client.get(f"/integrity/PyPI_attestations/0.0.19/{FILENAME}/provenance")
+    assert (there.status, there.headers["location"]) == (302, f"../../../..{below}.provenance")
+    assert client.get(f"/integrity/pypi-attestations/0.0.20/{FILENAME}/provenance").status == 404
+    assert client.get(f"/integrity/other/0.0.19/{FILENAME}/provenance").status == 404
     served = Provenance.model_validate_json(client.get(f"{below}.provenance").body)
     assert json.loads(served.attestation_bundles[0].model_dump_json()) == BUNDLE

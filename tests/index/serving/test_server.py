@@ -26,14 +26,15 @@ from proxies import DEPLOY
 from small_wheels import SmallWheel
 from wheelhouse.config import ServeSettings
 from wheelhouse.errors import CertificateError, UsageError
-from wheelhouse.index.serving.server import Listening, Tls
+from wheelhouse.index.serving.listening import Listening, Tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from index_server import IndexServer
 
-SPAM = SmallWheel(name="my_spam", files={"my_spam.py": "ANSWER = 42\n"})
+#: Too large to be kept in memory on its way: an upload that has begun shows on the disk.
+SPAM = SmallWheel(name="my_spam", files={"my_spam.py": "ANSWER = 42\n", "noise": os.urandom(500_000).hex()})
 
 
 @pytest.fixture(scope="module")
@@ -253,14 +254,14 @@ def test_tls__unfit_files__are_told(tmp_path: Path, content: str | None, told: s
         tls.certificate.write_text(content)
         tls.key.write_text(content)
     with pytest.raises(CertificateError, match=told):
-        tls.check()
+        tls.context()
 
 
 def test_tls__anothers_key__is_told(authority: trustme.CA, tmp_path: Path) -> None:
     tls = issue(authority, tmp_path)
     authority.issue_cert("other").private_key_pem.write_to_path(str(tls.key))
     with pytest.raises(CertificateError, match="key values mismatch"):
-        tls.check()
+        tls.context()
 
 
 def test_tls__key_with_a_password__is_told(authority: trustme.CA, tmp_path: Path) -> None:
@@ -274,7 +275,7 @@ def test_tls__key_with_a_password__is_told(authority: trustme.CA, tmp_path: Path
         )
     )
     with pytest.raises(CertificateError, match="has a password"):
-        tls.check()
+        tls.context()
 
 
 def test_listening__certificate_without_its_key__is_refused(tmp_path: Path) -> None:
@@ -321,3 +322,11 @@ def test_deploy__unit__is_one_that_systemd_reads(tmp_path: Path) -> None:
     unit.write_text(text.replace("/opt/wheelhouse/bin/wheelhouse", sys.executable))
     verified = run(analyze, "verify", "--man=no", str(unit))
     assert (verified.returncode, verified.stderr) == (0, "")
+    rated = run(analyze, "security", "--no-pager", "--offline=true", "--threshold=20", str(unit))
+    assert rated.returncode == 0, rated.stdout  # 2.0 of 10: next to no rights
+
+
+def test_deploy__unit__runs_as_the_user_that_is_made_for_it() -> None:
+    unit, users = ((DEPLOY / f"wheelhouse.{kind}").read_text() for kind in ("service", "sysusers"))
+    (made,) = [line.split()[1] for line in users.splitlines() if line.startswith("u ")]
+    assert f"\nUser={made}\n" in unit

@@ -175,7 +175,9 @@ def test_budget__least_used__goes(upstream: FakeUpstream, tmp_path: Path) -> Non
 def test_file__larger_than_the_budget__is_503(upstream: FakeUpstream, tmp_path: Path) -> None:
     async def ask() -> None:
         async with mirroring(tmp_path, upstream, budget=1000) as index:
-            assert (await index.get(await index.url("eggs"))).status == 503
+            got = await index.get(await index.url("eggs"))
+            assert (got.status, got.headers["Retry-After"]) == (503, "60")
+            assert b"has no room for it" in got.body
 
     asyncio.run(ask())
 

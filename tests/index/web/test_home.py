@@ -44,8 +44,8 @@ def test_board__look__knows_what_came_last(tmp_path: Path) -> None:
 
     assert look == Look(
         known={
-            SPAM: Summary(files=2, size=8, latest=release(SPAM, "1.0", 3, 2)),
-            EGGS: Summary(files=1, size=4, latest=release(EGGS, "2", 2, 1)),
+            SPAM: Summary(files=2, size=8, latest=release(SPAM, "1.0", 3, 2), newest="1.0"),
+            EGGS: Summary(files=1, size=4, latest=release(EGGS, "2", 2, 1), newest="2"),
         },
         complete=True,
     )
@@ -53,6 +53,15 @@ def test_board__look__knows_what_came_last(tmp_path: Path) -> None:
         projects=2, files=3, size=12, counted=True, newest=(release(SPAM, "1.0", 3, 2), release(EGGS, "2", 2, 1))
     )
     assert show_home([EGGS], look).newest == (release(EGGS, "2", 2, 1),)
+
+
+def test_summarize__fix_of_an_old_version__came_last_and_is_not_the_newest(tmp_path: Path) -> None:
+    repository = filled(tmp_path)
+    for name in ("eggs-3-py3-none-any.whl", "eggs-2.1-py3-none-any.whl"):
+        repository.add_file(*an_arrival(tmp_path, name))
+    found = summarize(repository.project(EGGS))
+    assert found.latest is not None
+    assert (found.latest.version, found.newest) == ("2.1", "3")
 
 
 def test_board__something_new__is_seen_at_once(tmp_path: Path) -> None:

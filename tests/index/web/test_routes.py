@@ -13,6 +13,7 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from asgi import Client
+from full_index import full_index
 from shop_window import BUILT, FAILED, dress
 from wheelhouse.index.access.auth import AccessRules
 from wheelhouse.index.access.scopes import Scope
@@ -286,6 +287,16 @@ def test_store_is_down__pages_say_so(tmp_path: Path) -> None:
     assert got.headers["retry-after"]
     assert str(tmp_path) not in text(got)
     assert "<h1>" in text(got)
+    assert '<a href="../../spool/">' in text(got)
+    assert "The store does not answer" in text(client.get("/spool/"))
+
+
+def test_search__finds_nothing__leads_to_what_an_upstream_may_have(tmp_path: Path) -> None:
+    with full_index(tmp_path) as index:
+        client = Client(app=index.app)
+        assert '<a href="./project/no-such/">' in text(client.get("/search?q=No_Such"))
+        for query in ("denied", "hidden.", "a+b+c", "%3Cscript%3E", "locked-up"):
+            assert "Another index" not in text(client.get(f"/search?q={query}"))
 
 
 def test_change__is_shown_at_once(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import io
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from wheelhouse.index.web.waiting import ItemView, Waiting, show_waiting
+from wheelhouse.index.stores.guarded import Outage
+from wheelhouse.index.web.waiting import Down, ItemView, Waiting, show_waiting
 from wheelhouse.spool import Backoff, Spool
 
 if TYPE_CHECKING:
@@ -45,3 +46,11 @@ def test_show_waiting__of_each_kind__says_why(tmp_path: Path) -> None:
         ),
         left_out=0,
     )
+
+
+def test_show_waiting__store_is_down__says_since_when(tmp_path: Path) -> None:
+    outage = Outage(clock=NOON.timestamp)
+    with Spool(tmp_path, limit_bytes=100) as spool:
+        assert show_waiting(spool, outage).down is None
+        outage.begin("no route to it")
+        assert show_waiting(spool, outage).down == Down(since=NOON, why="no route to it")

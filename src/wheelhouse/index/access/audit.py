@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 import pydantic
 
 from wheelhouse.index.access.failures import FailureLimit
+from wheelhouse.spool.group_commit import GroupCommit
 from wheelhouse.spool.owner import alone
 
 if TYPE_CHECKING:
@@ -107,21 +109,17 @@ class AuditLog:
     denied_by_all: FailureLimit = field(default_factory=lambda: FailureLimit(most=120, window=timedelta(minutes=1)))
     """Strangers can be denied as often as they like: they shall not fill the disk, or push out what was done."""
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _waiting: deque[bytes] = field(default_factory=deque, init=False)
+    """Lines that are in no file yet."""
+    _commits: GroupCommit = field(default_factory=GroupCommit, init=False)
 
     def record(self, event: AuditEvent) -> None:
         """Add a line, and return when it is on the disk. Never raises OSError: that is told in the server's log."""
         if event.outcome is AuditOutcome.DENIED and not self._wanted(event):
             return
         line = event.model_dump_json(exclude_defaults=True).encode() + b"\n"
-        try:
-            handle = self._append(line)
-            try:
-                os.fsync(handle)  # with no lock held: the disk serves many at once
-            finally:
-                os.close(handle)
-        except OSError as error:
-            told = line.decode().strip()
-            LOG.warning("the audit log cannot be written (%s): %s", error.strerror or error, told)
+        self._waiting.append(line)  # atomic; whoever writes next takes it along
+        self._commits.commit(_FILE, self._write_waiting)
 
     def events(self, *, since: datetime | None = None, project: NormalizedName | None = None) -> Iterator[AuditEvent]:
         """Yield what the log has, the oldest first. A line that a power cut has torn is left out."""
@@ -148,22 +146,35 @@ class AuditLog:
                 limit.add(key, event.time)
             return True
 
-    def _append(self, line: bytes) -> int:
-        """Write a line with one call; return the file, still open."""
+    def _write_waiting(self) -> None:
+        """Bring the lines that wait to the disk, or to the server's log."""
+        lines = b"".join(self._waiting.popleft() for _ in range(len(self._waiting)))
+        if not lines:  # the run before took them
+            return
+        try:
+            self._write(lines)
+        except OSError as error:
+            for told in lines.decode().splitlines():
+                LOG.warning("the audit log cannot be written (%s): %s", error.strerror or error, told)
+
+    def _write(self, lines: bytes) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with alone(self.folder):
             handle = self._open()
             try:
                 size = os.fstat(handle).st_size
                 if size and os.pread(handle, 1, size - 1) != b"\n":  # torn by a power cut
-                    line = b"\n" + line
-                if os.write(handle, line) != len(line):
+                    lines = b"\n" + lines
+                if os.write(handle, lines) != len(lines):
                     os.ftruncate(handle, size)
                     raise OSError("the disk took a part of a line only")  # noqa: TRY301 - caught for the handle's sake
             except BaseException:
                 os.close(handle)
                 raise
-        return handle
+        try:
+            os.fsync(handle)  # with no lock held: other processes may write meanwhile
+        finally:
+            os.close(handle)
 
     def _open(self) -> int:
         path = self.folder / _FILE

@@ -142,6 +142,20 @@ class Gate:
             return Denied(status=403, message=f"this token has no scope {action}:{project or '*'}")
         return None
 
+    def admits(self, asker: Asker, action: Action, project: NormalizedName | None) -> bool:
+        """Say whether the asker has a token, and may do this. Counts nothing: where it says no, `check` says why."""
+        text = _token_text(asker.headers.get("authorization", ""))
+        now = self.clock()
+        token = self._find(text, now) if text is not None else None
+        if text is None or token is None or not (self.rules.open_to(asker, action) or token.allows(action, project)):
+            return False
+        if token.minted:
+            return True
+        if self.failures.wait(self._key(asker, text), now) is not None:
+            return False
+        self.uses.note(token, now)
+        return True
+
     def check_any(self, asker: Asker, action: Action) -> Denied | None:
         """Decide whether the asker may do this to any project at all."""
         found = self._token_for(asker, action)
@@ -175,6 +189,10 @@ class Gate:
             return self.mint.read(text, now=now)
         return self.tokens.find(text, now=now)
 
+    def _key(self, asker: Asker, text: str) -> str:
+        """Return whose wrong tries count. A known token has a count of its own: a neighbour's do not lock it out."""
+        return f"{asker.address} {self.tokens.knows(text) or ''}"
+
     def identify(self, asker: Asker) -> Token | Denied | None:
         """Return the asker's token; None where none was sent. A wrong one is refused even where none is needed."""
         authorization = asker.headers.get("authorization")
@@ -187,8 +205,7 @@ class Gate:
         token = self._find(text, now)
         if token is not None and token.minted:
             return token  # signed by ourselves: nothing to guess, and nothing to write down
-        # A known token has a count of its own: a neighbour's wrong tries do not lock its holder out.
-        key = f"{asker.address} {self.tokens.knows(text) or ''}"
+        key = self._key(asker, text)
         wait = self.failures.wait(key, now)
         if wait is not None:
             return Denied(status=429, message="too many wrong tokens", retry_after=wait)

@@ -17,7 +17,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import pydantic
-from filelock import FileLock
 
 from wheelhouse.errors import InvalidFileError, Problem, UsageError
 from wheelhouse.index.access.scopes import Action, Scope
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
+    from filelock import FileLock
     from packaging.utils import NormalizedName
 
 #: How the tokens of trusted publishers begin, which no file has.
@@ -174,6 +174,8 @@ class TokenFile:
 
     def _locked(self) -> FileLock:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        from filelock import FileLock  # noqa: PLC0415 - start-up time: only who writes wants it
+
         return FileLock(self.path.with_name(f".{self.path.name}.lock"))
 
 

@@ -1,6 +1,7 @@
-"""The body of an upload in, its fields and one file on disk out: multipart/form-data as it streams in.
+"""The body of an upload in, its fields and one file out: multipart/form-data as it streams in.
 
-Nothing is kept in memory but the fields, which are few and short. The file is hashed on its way to the disk.
+The fields, which are few and short, are kept in memory, and so is a small file: it may be refused before it has cost
+the disk anything. A large one goes to the disk as it comes, and is hashed on its way.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from io import BytesIO
 from typing import TYPE_CHECKING, Protocol
 
 from python_multipart import MultipartParser
@@ -17,12 +20,14 @@ from python_multipart.multipart import parse_options_header
 from wheelhouse.errors import IndexRefusesError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from typing import BinaryIO
 
 #: The field that holds the file, in the upload API that twine speaks.
 CONTENT = "content"
-_BATCH = 256 * 1024
+SMALL = 256 * 1024
+"""Bytes of a file that is kept in memory; of a larger one, so many go to the disk at once."""
+_PIECE = 1 << 20
 _MOST_FIELDS = 2_000
 _FIELD_BYTES = 4 << 20
 """Of all fields together: a description can be long, `Requires-Dist` can be many."""
@@ -36,16 +41,35 @@ class Form:
     filename: str
     """As the client said it; nothing has looked at it yet."""
     size: int
-    digests: Mapping[str, str]
-    """By the names that the fields of the upload API have: sha256, md5, blake2_256; hex."""
+    file: BinaryIO
+    """The file, on the disk where it is large."""
+    hashes: Mapping[str, _Hash]
+    """Those that were made on the way."""
+
+    @property
+    def small(self) -> bytes | None:
+        """The file, if it is in memory."""
+        return self.file.getvalue() if isinstance(self.file, BytesIO) else None
 
     def first(self, name: str) -> str | None:
         """Return a field's first value."""
         return next(iter(self.fields.get(name, ())), None)
 
+    def digest(self, kind: str) -> str:
+        """Return a hash of the file, in hex, by the names that the fields of the upload API have."""
+        made = self.hashes.get(kind)
+        if made is None:
+            made = HASHES[kind]()
+            self.file.seek(0)
+            while data := self.file.read(_PIECE):
+                made.update(data)
+        return made.hexdigest()
 
-async def read_form(body: AsyncIterator[bytes], *, content_type: str, file: BinaryIO, limit: int) -> Form:
-    """Read a form with one file in it, which is written to `file`.
+
+async def read_form(
+    body: AsyncIterator[bytes], *, content_type: str, spill: Callable[[], BinaryIO], limit: int
+) -> Form:
+    """Read a form with one file in it; one that is too large for memory is written to what `spill` opens.
 
     Raises IndexRefusesError for what is no such form, and for a file of more than `limit` bytes.
     """
@@ -53,7 +77,7 @@ async def read_form(body: AsyncIterator[bytes], *, content_type: str, file: Bina
     boundary = options.get(b"boundary", b"")
     if kind != b"multipart/form-data" or not boundary:
         raise IndexRefusesError("an upload is multipart/form-data", hint="twine and `uv publish` send it so")
-    parts = _Parts(limit=limit)
+    parts = _Parts(limit=limit, spill=spill)
     try:
         parser = MultipartParser(
             boundary,
@@ -70,30 +94,31 @@ async def read_form(body: AsyncIterator[bytes], *, content_type: str, file: Bina
         )
         async for chunk in body:
             parser.write(chunk)
-            if len(parts.waiting) >= _BATCH:
-                await asyncio.to_thread(parts.write, file)
+            if len(parts.waiting) > SMALL:
+                await asyncio.to_thread(parts.write)
         parser.finalize()
     except FormParserError as error:
         raise IndexRefusesError("the form is damaged: no multipart/form-data of this boundary") from error
     if not parts.finished:
         raise IndexRefusesError("the form breaks off before its end")
-    await asyncio.to_thread(parts.write, file)
+    if parts.file is not None:
+        await asyncio.to_thread(parts.write)
     return parts.form()
 
 
 class _Hash(Protocol):
     """What all hashes of hashlib can do."""
 
-    def update(self, data: bytearray, /) -> None: ...
+    def update(self, data: bytes | bytearray, /) -> None: ...
     def hexdigest(self) -> str: ...
 
 
-def _new_hashes() -> dict[str, _Hash]:
-    return {
-        "sha256": hashlib.sha256(),
-        "md5": hashlib.md5(usedforsecurity=False),
-        "blake2_256": hashlib.blake2b(digest_size=32),
-    }
+HASHES: Mapping[str, Callable[[], _Hash]] = {
+    "sha256": hashlib.sha256,
+    "md5": partial(hashlib.md5, usedforsecurity=False),
+    "blake2_256": partial(hashlib.blake2b, digest_size=32),
+}
+"""What a client may say of its file, in the field of this name with `_digest` at its end."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,19 +126,23 @@ class _Parts:
     """What the parser has told so far."""
 
     limit: int
+    spill: Callable[[], BinaryIO]
     waiting: bytearray = field(default_factory=bytearray)
-    """Bytes of the file that are not on the disk yet."""
+    """Bytes of the file that are not on the disk."""
+    file: BinaryIO | None = None
+    """Where the file is, if it is large."""
     finished: bool = False
     _fields: dict[str, list[str]] = field(default_factory=dict)
     _filename: str | None = None
     _size: int = 0
     _field_bytes: int = 0
+    _values: int = 0
     _name: str = ""
     _value: bytearray = field(default_factory=bytearray)
     _in_file: bool = False
     _header: tuple[bytearray, bytearray] = field(default_factory=lambda: (bytearray(), bytearray()))
     _disposition: bytes = b""
-    _hashes: dict[str, _Hash] = field(default_factory=_new_hashes)
+    _hashes: dict[str, _Hash] = field(default_factory=dict)
 
     def begin(self) -> None:
         self._name, self._disposition, self._in_file = "", b"", False
@@ -133,14 +162,14 @@ class _Parts:
         value.clear()
 
     def headers_end(self) -> None:
-        _, options = parse_options_header(self._disposition)
-        self._name = _text(options.get(b"name", b""))
-        if not self._name:
+        name, filename = _named(self._disposition)
+        if not name:
             raise IndexRefusesError("a part of the form has no name")
-        if self._name == CONTENT:
+        self._name = name
+        if name == CONTENT:
             if self._filename is not None:
                 raise IndexRefusesError("the form holds more than one file")
-            self._filename, self._in_file = _text(options.get(b"filename", b"")), True
+            self._filename, self._in_file = filename, True
 
     def data(self, data: bytes, start: int, end: int) -> None:
         if self._in_file:
@@ -161,14 +190,20 @@ class _Parts:
         if self._in_file:
             return
         self._fields.setdefault(self._name, []).append(_text(bytes(self._value)))
-        if sum(map(len, self._fields.values())) > _MOST_FIELDS:
+        self._values += 1
+        if self._values > _MOST_FIELDS:
             raise IndexRefusesError(f"the form has more than {_MOST_FIELDS} fields")
 
     def finish(self) -> None:
         self.finished = True
 
-    def write(self, file: BinaryIO) -> None:
-        file.write(self.waiting)
+    def write(self) -> None:
+        """Bring what is in memory to the disk. Hashes are made of it that are claimed, as far as that is known."""
+        if self.file is None:
+            self.file = self.spill()
+            claimed = (kind for kind in HASHES if f"{kind}_digest" in self._fields)
+            self._hashes = {kind: HASHES[kind]() for kind in dict.fromkeys(("sha256", *claimed))}
+        self.file.write(self.waiting)
         for digest in self._hashes.values():
             digest.update(self.waiting)
         self.waiting.clear()
@@ -180,8 +215,16 @@ class _Parts:
             fields={name: tuple(values) for name, values in self._fields.items()},
             filename=self._filename,
             size=self._size,
-            digests={name: digest.hexdigest() for name, digest in self._hashes.items()},
+            file=BytesIO(bytes(self.waiting)) if self.file is None else self.file,
+            hashes=self._hashes,
         )
+
+
+@lru_cache(maxsize=256)  # every upload has the same fields
+def _named(disposition: bytes) -> tuple[str, str]:
+    """Return the name of a part, and the filename that it has."""
+    _, options = parse_options_header(disposition)
+    return _text(options.get(b"name", b"")), _text(options.get(b"filename", b""))
 
 
 def _text(data: bytes) -> str:

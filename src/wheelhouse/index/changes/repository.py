@@ -107,11 +107,17 @@ class Repository:
         return self.add_files([(new, source)], policy=policy)[0]
 
     def add_files(
-        self, arrivals: Sequence[tuple[NewFile, Path]], *, policy: Policy = "private", at_once: int = 1
+        self,
+        arrivals: Sequence[tuple[NewFile, Path]],
+        *,
+        policy: Policy = "private",
+        at_once: int = 1,
+        read: tuple[Manifest | None, ...] = (),
     ) -> list[Outcome]:
         """Publish files of one project: all of them appear at once, or none. The bytes of `at_once` are put at once.
 
-        Bytes and metadata are in the store before the manifest that names them.
+        Bytes and metadata are in the store before the manifest that names them. `read` is what the caller knows of the
+        project: it is asked for only where that turns out to be old.
         """
         if not arrivals:
             return []
@@ -122,12 +128,15 @@ class Repository:
             raise IndexRefusesError("a file appears twice in one release")
         project = projects.pop()
         news = [new for new, _ in arrivals]
-        before = self.store.read_manifest(project)
+        before = read[0] if read else self.store.read_manifest(project)
         self.judge(before, news)  # before any byte is kept
         if self.base is not None:
             self.judge(self.base.read_manifest(project), news)
-        with ThreadPoolExecutor(max_workers=at_once) as pool:
-            published = list((pool.map if at_once > 1 else map)(self._keep, news, [source for _, source in arrivals]))
+        if len(arrivals) == 1 or at_once == 1:
+            published = [self._keep(new, source) for new, source in arrivals]
+        else:
+            with ThreadPoolExecutor(max_workers=at_once) as pool:
+                published = list(pool.map(self._keep, news, [source for _, source in arrivals]))
         return self._list(project, news, published, policy, read=(before,))
 
     def add_kept(self, project: NormalizedName, files: Sequence[File], *, policy: Policy = "private") -> list[Outcome]:

@@ -20,7 +20,7 @@ from wheelhouse.index.changes.wheelfile import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+    from typing import BinaryIO
 
     from wheelhouse.index.changes.wheelfile import Bounds, Described
     from wheelhouse.index.model import FileName
@@ -29,13 +29,14 @@ _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, gzip.Bad
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|^/|^[A-Za-z]:|(^|/)\.\.(/|$)")
 
 
-def read_sdist(path: Path, name: FileName, *, bounds: Bounds) -> Described:
+def read_sdist(file: BinaryIO, name: FileName, *, bounds: Bounds) -> Described:
     """Read an sdist and hold it against the filename it came with. Raises IndexRefusesError."""
     where = name.filename
     found: bytes | None = None
     tops: set[str] = set()
+    file.seek(0)
     try:
-        for member, data in _zip(path, bounds) if where.endswith(".zip") else _tar(path, bounds):
+        for member, data in _zip(file, bounds) if where.endswith(".zip") else _tar(file, bounds):
             if _UNSAFE.search(member):
                 raise IndexRefusesError(f"{where}: a member's path leads out of the archive: {member!a}")
             top, _, rest = member.removeprefix("./").partition("/")
@@ -59,24 +60,24 @@ def _fits(folder: str, name: FileName) -> bool:
         return False
 
 
-def _tar(path: Path, bounds: Bounds) -> Iterator[tuple[str, bytes]]:
+def _tar(file: BinaryIO, bounds: Bounds) -> Iterator[tuple[str, bytes]]:
     """Yield each member's path, and its bytes where it is a PKG-INFO."""
     total = 0
-    with tarfile.open(path, "r|gz") as archive:
+    with tarfile.open(fileobj=file, mode="r|gz") as archive:
         for number, member in enumerate(archive):
             total += member.size
             _expect_bounded(number, total, bounds)
             if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
                 raise IndexRefusesError(f"the archive holds a device or a pipe: {member.name!a}")
             wanted = member.isfile() and member.name.endswith("/PKG-INFO") and member.size <= bounds.text
-            file = archive.extractfile(member) if wanted else None
-            yield member.name, file.read() if file is not None else b""
+            found = archive.extractfile(member) if wanted else None
+            yield member.name, found.read() if found is not None else b""
 
 
-def _zip(path: Path, bounds: Bounds) -> Iterator[tuple[str, bytes]]:
+def _zip(file: BinaryIO, bounds: Bounds) -> Iterator[tuple[str, bytes]]:
     """Do as `_tar` for the older form."""
     total = 0
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         for number, member in enumerate(archive.infolist()):
             total += member.file_size
             _expect_bounded(number, total, bounds)

@@ -1,13 +1,16 @@
 """An upload as twine and `uv publish` send it in, a published file out (the legacy upload API: POST /legacy/).
 
-Streamed to the store's own disk and hashed on the way, looked into, published by one swap of the manifest. Whatever
-is refused leaves nothing behind. Attestations that come along are published only where they were verified.
+Streamed (a large file to the store's own disk, a small one into memory), looked into, published by one swap of the
+manifest. Whatever is refused leaves nothing behind. Attestations that come along are published only where they were
+verified.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +20,7 @@ from packaging.version import InvalidVersion, Version
 
 from wheelhouse.errors import IndexRefusesError
 from wheelhouse.index.changes.attestations import Attestations
-from wheelhouse.index.changes.form import read_form
+from wheelhouse.index.changes.form import HASHES, read_form
 from wheelhouse.index.changes.repository import NewFile
 from wheelhouse.index.changes.sdistfile import read_sdist
 from wheelhouse.index.changes.wheelfile import read_wheel
@@ -25,6 +28,8 @@ from wheelhouse.index.model import FileName, parse_sha256
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractContextManager
+    from typing import BinaryIO
 
     from wheelhouse.index.changes.attestations import Looked
     from wheelhouse.index.changes.form import Form
@@ -33,6 +38,8 @@ if TYPE_CHECKING:
     from wheelhouse.index.model import File
     from wheelhouse.index.outages.outbox import Outbox
 
+#: Uploads that are looked into and kept at once; a disk serves many syncs in the time of one.
+AT_ONCE = 16
 #: The field `filetype` by kind of file.
 _FILE_TYPES = {"wheel": "bdist_wheel", "sdist": "sdist"}
 
@@ -55,30 +62,43 @@ class Uploads:
     """Bytes of one file."""
     bounds: Bounds
     attestations: Attestations = field(default_factory=Attestations)
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "upload"), repr=False)
+    """Of uploads alone: they wait for the disk most of their time, and nobody else is to wait for them."""
     outbox: Outbox | None = None
     """Where files of this repository go on being accepted while its store is down; None: nowhere."""
 
     async def take(
-        self, body: AsyncIterator[bytes], *, content_type: str, authorize: Callable[[FileName], None]
+        self,
+        body: AsyncIterator[bytes],
+        *,
+        content_type: str,
+        authorize: Callable[[FileName], None],
+        taken: Callable[[Taken], None] = lambda taken: None,  # noqa: ARG005 - nobody wants to know
     ) -> Taken:
         """Publish the file in the body of a request; `authorize` raises where its project is not the sender's.
 
-        Raises IndexRefusesError for what is not right with it, FileExistsDifferentError where its name is taken,
-        StoreUnavailableError and SpoolFullError where it cannot be kept now.
+        `taken` is told of it in the thread that has published it, before this returns. Raises IndexRefusesError for
+        what is not right with the file, FileExistsDifferentError where its name is taken, StoreUnavailableError and
+        SpoolFullError where it cannot be kept now.
         """
-        # For a stage too: what a killed server leaves in a spool is swept, and nobody sweeps the system's folder.
-        with self.outbox.scratch() if self.outbox else self.repository.store.scratch() as file:
-            form = await read_form(body, content_type=content_type, file=file, limit=self.limit)
-            file.flush()
+        with ExitStack() as stack:
+            form = await read_form(
+                body,
+                content_type=content_type,
+                spill=lambda: stack.enter_context(self._scratch()),
+                limit=self.limit,
+            )
             name = FileName.parse(form.filename)
             authorize(name)
-            _expect_claims(form, name)
-            return await asyncio.to_thread(self._publish, form, name, Path(file.name))
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self.threads, self._take, form, name, taken)
 
-    def _publish(self, form: Form, name: FileName, path: Path) -> Taken:
+    def _take(self, form: Form, name: FileName, taken: Callable[[Taken], None]) -> Taken:
+        """Look into a file, publish it and tell of it: all in one thread, since going to another costs as much."""
+        _expect_claims(form, name)
         read = read_wheel if name.kind == "wheel" else read_sdist
-        described = read(path, name, bounds=self.bounds)
-        sha256 = parse_sha256(form.digests["sha256"])
+        described = read(form.file, name, bounds=self.bounds)
+        sha256 = parse_sha256(form.digest("sha256"))
         looked = self.attestations.look(form.first("attestations"), name, sha256)
         new = NewFile(
             name=name,
@@ -88,9 +108,35 @@ class Uploads:
             metadata=described.metadata if name.kind == "wheel" else None,  # PEP 658 speaks of wheels
             provenance=looked.provenance,
         )
+        with self._on_disk(form) as path:
+            outcome = self._publish(new, path)
+        done = Taken(outcome=outcome, remarks=tuple(filter(None, _remarks(form, looked, outcome.file))))
+        taken(done)
+        return done
+
+    @contextmanager
+    def _on_disk(self, form: Form) -> Iterator[Path]:
+        """Bring the file to where it is published from, if it is not there."""
+        small = form.small
+        if small is None:
+            form.file.flush()
+            yield Path(form.file.name)
+            return
+        with self._scratch() as file:
+            file.write(small)
+            file.flush()
+            yield Path(file.name)
+
+    def _publish(self, new: NewFile, path: Path) -> Outcome:
         outbox = self._outbox
-        outcome = outbox.publish(new, path) if outbox else self.repository.add_file(new, path)
-        return Taken(outcome=outcome, remarks=tuple(filter(None, _remarks(form, looked, outcome.file))))
+        return outbox.publish(new, path) if outbox else self.repository.add_file(new, path)
+
+    def _scratch(self) -> AbstractContextManager[BinaryIO]:
+        """Open a file for an upload on its way.
+
+        For a stage too: what a killed server leaves in a spool is swept, and nobody sweeps the system's folder.
+        """
+        return self.outbox.scratch() if self.outbox else self.repository.store.scratch()
 
     @property
     def _outbox(self) -> Outbox | None:
@@ -112,9 +158,12 @@ def _expect_claims(form: Form, name: FileName) -> None:
     """Hold what the form says of the file against the file."""
     if form.first(":action") != "file_upload" or form.first("protocol_version") not in {"1", None}:
         raise IndexRefusesError("only `:action=file_upload` of protocol version 1 is spoken here")
-    for kind, digest in form.digests.items():
+    for kind in HASHES:
         claimed = form.first(f"{kind}_digest")
-        if claimed and not hmac.compare_digest(claimed.lower().encode(), digest.encode()):
+        if not claimed:
+            continue
+        digest = form.digest(kind)
+        if not hmac.compare_digest(claimed.lower().encode(), digest.encode()):
             raise IndexRefusesError(
                 f"{name.filename}: its {kind} is {digest}, the upload says {claimed[:64]}",
                 hint="the file was damaged on its way, or changed while it was sent: upload it again",

@@ -16,6 +16,8 @@ import zipfile
 import zlib
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -26,9 +28,9 @@ from packaging.version import InvalidVersion, Version
 from wheelhouse.errors import IndexRefusesError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
-    from typing import IO
+    from typing import IO, BinaryIO
 
     from packaging.tags import Tag
     from packaging.utils import NormalizedName
@@ -43,6 +45,7 @@ _END_RECORD, _END_SIZE, _LOCAL_HEADER = b"PK\x05\x06", 22, 30
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|^/|^[A-Za-z]:|(^|/)\.\.?(/|$)|//")
 _CHUNK = 1 << 20
 _SIGNATURES = {"RECORD", "RECORD.jws", "RECORD.p7s"}
+_LONGEST_TAG = 200
 _STRONG = {"sha256", "sha384", "sha512"}
 
 
@@ -71,11 +74,11 @@ class Described:
     """METADATA as it is in the wheel (PEP 658); None for an sdist."""
 
 
-def read_wheel(path: Path, name: FileName, *, bounds: Bounds) -> Described:
+def read_wheel(file: BinaryIO, name: FileName, *, bounds: Bounds) -> Described:
     """Read a wheel, to its last byte, and hold it against the filename it came with. Raises IndexRefusesError."""
     try:
-        _expect_plain_end(path)
-        with zipfile.ZipFile(path) as archive:
+        _expect_plain_end(file)
+        with zipfile.ZipFile(file) as archive:
             return _read(archive, name, bounds)
     except _DAMAGED as error:
         raise IndexRefusesError(f"{name.filename} is no zip archive, or a damaged one: {error}") from error
@@ -96,7 +99,7 @@ def _read(archive: zipfile.ZipFile, name: FileName, bounds: Bounds) -> Described
             f"{name.filename}: WHEEL has other tags: {', '.join(sorted(map(str, tags))) or 'none'}",
             hint="rename with `wheel tags`, which changes both",
         )
-    for problem in _record_problems(archive, texts["RECORD"], folder):
+    for problem in _record_problems(archive, {f"{folder}/{text}": data for text, data in texts.items()}, folder):
         raise IndexRefusesError(f"{name.filename}: {problem}", hint="build the wheel anew, or pack it with `wheel`")
     return described
 
@@ -133,12 +136,11 @@ def describe(data: bytes, *, project: NormalizedName, version: Version, where: s
     )
 
 
-def _expect_plain_end(path: Path) -> None:
+def _expect_plain_end(file: BinaryIO) -> None:
     """Refuse bytes behind the archive: two readers could take them for two archives."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - _END_SIZE))
-        end = file.read()
+    size = file.seek(0, 2)
+    file.seek(max(0, size - _END_SIZE))
+    end = file.read()
     if not end.startswith(_END_RECORD):
         raise zipfile.BadZipFile("it does not end where an archive ends")
 
@@ -200,17 +202,25 @@ def _text(archive: zipfile.ZipFile, member: str, where: str, bounds: Bounds) -> 
 
 def _tags(wheel: bytes) -> frozenset[Tag]:
     lines = (line.partition(":") for line in wheel.decode("utf-8").splitlines())
-    return frozenset(tag for key, _, text in lines if key.lower() == "tag" for tag in parse_tag(text.strip()))
+    return frozenset(tag for key, _, text in lines if key.lower() == "tag" for tag in _tag(text.strip()))
 
 
-def _record_problems(archive: zipfile.ZipFile, record: bytes, folder: str) -> Iterator[str]:
+@lru_cache(maxsize=1024)  # few tags on very many wheels
+def _tag(text: str) -> frozenset[Tag]:
+    if len(text) > _LONGEST_TAG:  # each dot multiplies their number
+        raise IndexRefusesError(f"WHEEL has a tag that no filename has room for: {text[:80]}…")
+    return parse_tag(text)
+
+
+def _record_problems(archive: zipfile.ZipFile, known: Mapping[str, bytes], folder: str) -> Iterator[str]:
+    """Yield what RECORD says otherwise; `known` are the members that have been read already."""
     from installer.records import InvalidRecordEntry, RecordEntry, parse_record_file  # noqa: PLC0415 - likewise
 
     exempt = {f"{folder}/{name}" for name in _SIGNATURES}
     try:
         rows = [
             RecordEntry.from_elements(*row)
-            for row in parse_record_file(record.decode("utf-8").splitlines())
+            for row in parse_record_file(known[f"{folder}/RECORD"].decode("utf-8").splitlines())
             if row[0] not in exempt
         ]
     except InvalidRecordEntry as error:
@@ -226,7 +236,7 @@ def _record_problems(archive: zipfile.ZipFile, record: bytes, folder: str) -> It
         if entry is None or entry.name not in _STRONG:
             yield f"{path} has no sha256 in RECORD"
             return
-        with archive.open(member) as file:
+        with BytesIO(known[path]) if path in known else archive.open(member) as file:
             if entry.value != _digest(file, entry.name):
                 yield f"{path} is not what RECORD says"
 

@@ -80,9 +80,9 @@ class AuditDatabase:
         """What the log calls it."""
         return "the audit database"
 
-    def left(self) -> int:
-        """Say whether something waits: one thread is enough."""
-        return min(1, self._spool.count(TARGET))
+    def waits(self) -> bool:
+        """Say whether something waits."""
+        return self._spool.count(TARGET) > 0
 
     def hurry(self) -> None:
         """Make what waits due now."""
@@ -105,10 +105,9 @@ class AuditDatabase:
         from pymongo import UpdateOne  # noqa: PLC0415 - start-up time
         from pymongo.errors import PyMongoError  # noqa: PLC0415 - likewise
 
-        first = self._spool.lease(target=TARGET)
-        if first is None:
+        items = self._spool.lease_many(target=TARGET, most=_BATCH)
+        if not items:
             return 0
-        items = [first, *self._spool.lease_behind(first, most=_BATCH - 1)]
         documents = [(item, _document(item)) for item in items]
         try:
             changes = [

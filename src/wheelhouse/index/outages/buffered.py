@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from wheelhouse.errors import IndexRefusesError, StoreUnavailableError
 from wheelhouse.index.changes.wheelfile import Bounds, read_metadata
 from wheelhouse.index.outages.pending import merge
-from wheelhouse.index.stores.store import CHUNK, Blob
+from wheelhouse.index.stores.store import Blob, read_range
 from wheelhouse.index.stores.wrapped import WrappedStore
 
 if TYPE_CHECKING:
@@ -93,12 +93,7 @@ class BufferedStore(WrappedStore):
         if sha256 != pending.file.sha256:
             yield self._beside(pending, sha256)[start:end]
             return
-        left = pending.file.size - start if end is None else end - start
-        with pending.path.open("rb") as file:
-            file.seek(start)
-            while left > 0 and (data := file.read(min(CHUNK, left))):
-                left -= len(data)
-                yield data
+        yield from read_range(pending.path, start, end)
 
     def _beside(self, pending: PendingFile, sha256: Sha256) -> bytes:
         if sha256 == pending.file.provenance and pending.provenance is not None:

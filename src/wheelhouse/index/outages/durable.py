@@ -46,7 +46,14 @@ def make_durable(store: Store, settings: BufferSettings, *, elsewhere: bool, bou
     spool = Spool(settings.spool, limit_bytes=settings.spool_bytes, backoff=RETRY)
     waiting = Waiting(spool)
     replay = Replay(
-        Delivery(repository=repository, spool=spool, waiting=waiting, bounds=bounds, keep=cache.keep),
+        Delivery(
+            repository=repository,
+            spool=spool,
+            waiting=waiting,
+            bounds=bounds,
+            last=cache.last_manifest,
+            keep=cache.keep,
+        ),
         guarded,
         backoff=RETRY,
     )

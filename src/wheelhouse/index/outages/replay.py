@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from wheelhouse.spool import Backoff
 
 LOG = logging.getLogger("wheelhouse.index")
-WORKERS = 4
 _PAUSE = 0.2
 """Seconds between two looks at a spool in which something waits that is not due."""
 
@@ -24,12 +22,12 @@ _PAUSE = 0.2
 class Delivers(Protocol):
     """Knows how one kind of item is delivered."""
 
-    def left(self) -> int:
-        """Return how many threads could deliver at once; 0: nothing waits."""
+    def waits(self) -> bool:
+        """Say whether there is anything to deliver, due or not."""
         ...
 
     def deliver(self) -> int:
-        """Deliver some of what is due; return how many items were settled. Called by several threads."""
+        """Deliver some of what is due; return how many items were settled."""
         ...
 
     def hurry(self) -> None:
@@ -96,7 +94,7 @@ class Replay:
     def _idle(self) -> bool:
         """Say whether there is nothing to do; then the thread has ended, as far as `wake` sees."""
         with self._lock:
-            if self._delivery.left() or self._target.outage.since is not None:
+            if self._delivery.waits() or self._target.outage.since is not None:
                 return False
             self._thread = None
             return True
@@ -108,17 +106,6 @@ class Replay:
                 return False
             LOG.info("%s is back", self._target.name)
             self._delivery.hurry()
-        self._drain()
-        return self._target.outage.since is None
-
-    def _drain(self) -> None:
-        """Deliver until nothing is due."""
-        at_once = min(WORKERS, self._delivery.left())
-        if at_once:
-            with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="replay") as pool:
-                for worker in [pool.submit(self._work) for _ in range(at_once)]:
-                    worker.result()
-
-    def _work(self) -> None:
         while not self._closed.is_set() and self._delivery.deliver():
             pass
+        return self._target.outage.since is None

@@ -22,7 +22,7 @@ from wheelhouse.index.pages.negotiation import MediaType
 from wheelhouse.index.pages.once import Once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -179,13 +179,23 @@ def render_project(manifest: Manifest, links: Links = RELATIVE) -> Pages:
 
 
 def render_root(projects: Iterable[NormalizedName]) -> Pages:
-    """Render the list of all projects."""
+    """Render the list of all projects; each form when it is first asked for, because the list can be long."""
     names = sorted(projects)
-    lines = [f'<a href="{name}/">{name}</a><br>' for name in names]
+    letters, count = sum(map(len, names)), len(names)
+    return Pages(
+        html=Page.later(lambda: _root_html(names), about=2 * letters + 19 * count),
+        json=Page.later(lambda: _root_json(names), about=letters + 12 * count),
+    )
+
+
+def _root_html(names: Sequence[NormalizedName]) -> bytes:
+    return _html("Simple index", [], [f'<a href="{name}/">{name}</a><br>' for name in names])
+
+
+def _root_json(names: Sequence[NormalizedName]) -> bytes:
     meta = orjson.dumps({"api-version": API_VERSION}).decode()
     listed = ",".join([f'{{"name":"{name}"}}' for name in names])  # a normalised name has nothing to escape
-    json = f'{{"meta":{meta},"projects":[{listed}]}}'.encode()
-    return Pages(html=Page.of(_html("Simple index", [], lines)), json=Page.of(json))
+    return f'{{"meta":{meta},"projects":[{listed}]}}'.encode()
 
 
 def project_html(manifest: Manifest, links: Links = RELATIVE) -> bytes:

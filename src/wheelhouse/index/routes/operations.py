@@ -3,6 +3,7 @@
 GET /health   is the process alive
 GET /ready    does its store answer; 503 with a reason where it does not
 GET /metrics  numbers for Prometheus, for those who may read them
+GET /_/openapi.json  what can be asked here at all, for anybody: it says nothing of what this index has
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from wheelhouse.errors import StoreUnavailableError
@@ -51,7 +52,17 @@ def operation_routes(site: Site) -> list[BaseRoute]:
         text = await asyncio.to_thread(to_text, site.traffic, gauges)
         return Response(text, headers={**_NOT_KEPT, "Content-Type": _TEXT})
 
-    return [Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)]
+    async def openapi(request: Request) -> Response:
+        from wheelhouse.index.routes.openapi import document  # noqa: PLC0415 - start-up time
+
+        return JSONResponse(document(request.scope.get("root_path", "")), headers={"Cache-Control": "no-cache"})
+
+    return [
+        Route("/health", health),
+        Route("/ready", ready),
+        Route("/metrics", metrics),
+        Route("/_/openapi.json", openapi),
+    ]
 
 
 async def _look_at_store(site: Site) -> None:

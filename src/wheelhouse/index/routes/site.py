@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from wheelhouse.errors import NotOnIndexError, WheelhouseError
@@ -102,15 +102,17 @@ class Site:
 
     async def note(self, asker: Asker, deed: Deed, outcome: AuditOutcome = AuditOutcome.DONE) -> None:
         """Write down what was done, before the answer is sent."""
-        await self._write_down(asker, deed, outcome, deed.reason)
+        deed = deed if deed.by else replace(deed, by=self.gate.who(asker))
+        self.traffic.add_deed(deed.action, outcome)
+        await asyncio.to_thread(self.write_down, asker, deed, outcome)
 
     async def note_failure(self, asker: Asker, deed: Deed, error: Exception) -> None:
         """Write down what came to nothing: not allowed, refused by a rule, or failed."""
-        await self._write_down(asker, deed, outcome_of(error), str(error))
+        await self.note(asker, replace(deed, reason=str(error)), outcome_of(error))
 
-    async def _write_down(self, asker: Asker, deed: Deed, outcome: AuditOutcome, reason: str) -> None:
-        who = deed.by or self.gate.who(asker)
-        self.traffic.add_deed(deed.action, outcome)
+    def write_down(self, asker: Asker, deed: Deed, outcome: AuditOutcome) -> None:
+        """Bring to the disk what was done; of a deed that says by whom. For any thread."""
+        assert deed.by is not None  # noqa: S101 - who asks is found out in one thread alone
         event = AuditEvent(
             time=self.gate.clock(),
             action=deed.action,
@@ -118,15 +120,15 @@ class Site:
             project=deed.project,
             filename=deed.filename,
             sha256=deed.sha256,
-            who=who.name,
-            claims=who.claims,
+            who=deed.by.name,
+            claims=deed.by.claims,
             address=asker.address,
-            reason=reason,
+            reason=deed.reason,
             request=request_id(asker),
         )
-        await asyncio.to_thread(self.audit.record, event)
+        self.audit.record(event)
         if self.recorder is not None:
-            await asyncio.to_thread(self.recorder.record, event)
+            self.recorder.record(event)
 
 
 def request_id(asker: Asker) -> str:

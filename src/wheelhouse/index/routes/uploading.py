@@ -20,7 +20,7 @@ from wheelhouse.index.routes.site import Deed, asker_of
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from wheelhouse.index.changes.upload import Uploads
+    from wheelhouse.index.changes.upload import Taken, Uploads
     from wheelhouse.index.model import FileName
     from wheelhouse.index.routes.site import Site
 
@@ -59,26 +59,30 @@ class Uploading:
             deed = replace(deed, project=name.project, filename=name.filename)
             site.authorize(asker, Action.UPLOAD, name.project)
 
+        def note(taken: Taken) -> None:
+            site.write_down(asker, replace(deed, sha256=taken.outcome.file.sha256), _outcome(taken))
+
         try:
             site.expect_known(asker, Action.UPLOAD)
+            deed = replace(deed, by=site.gate.who(asker))
             taken = await self.uploads.take(
                 body_of(request, patience=self.site.patience),
                 content_type=request.headers.get("content-type", ""),
                 authorize=authorize,
+                taken=note,
             )
         except (ClientDisconnect, SilentError):
             raise
         except Exception as error:
             await site.note_failure(asker, deed, error)
             raise
-        file = taken.outcome.file
-        same = isinstance(taken.outcome, SameBytes)
         assert deed.project is not None  # noqa: S101 - authorize was asked
         site.catalog.forget(deed.project)
-        await site.note(asker, replace(deed, sha256=file.sha256), AuditOutcome.SAME if same else AuditOutcome.DONE)
+        site.traffic.add_deed(self.action, _outcome(taken))
+        same, filename = isinstance(taken.outcome, SameBytes), taken.outcome.file.filename
         said = "was here already, with the same bytes" if same else self.done
-        LOG.info("%s %s", file.filename, said)
-        return PlainTextResponse("".join(f"{line}\n" for line in (f"{file.filename} {said}", *taken.remarks)))
+        LOG.info("%s %s", filename, said)
+        return PlainTextResponse("".join(f"{line}\n" for line in (f"{filename} {said}", *taken.remarks)))
 
     async def _drain(self, request: Request) -> None:
         read = 0
@@ -87,3 +91,7 @@ class Uploading:
                 read += len(chunk)
                 if read > self.uploads.limit:
                     return
+
+
+def _outcome(taken: Taken) -> AuditOutcome:
+    return AuditOutcome.SAME if isinstance(taken.outcome, SameBytes) else AuditOutcome.DONE

@@ -32,6 +32,10 @@ _FOR_EVER = "max-age=31536000, immutable"
 _NO_SNIFFING: Header = (b"x-content-type-options", b"nosniff")
 
 
+class GoneError(Exception):
+    """Nobody is there any more to take the rest of an answer."""
+
+
 class Sent:
     """Passes messages on, and remembers what the answer is."""
 

@@ -14,7 +14,7 @@ import asyncio
 import copy
 import logging
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
@@ -36,10 +36,8 @@ from wheelhouse.index.pages.render import Links
 from wheelhouse.index.problems import NOT_FOUND, Problem, problem_of
 from wheelhouse.index.routes.requests import Patience
 from wheelhouse.index.routes.site import Site, asker_of, request_id, with_request_id
-from wheelhouse.index.routes.staging import is_staged, staged_site
-from wheelhouse.index.serving.answers import PATHSEND, Reply, Sent
+from wheelhouse.index.serving.answers import PATHSEND, GoneError, Reply, Sent
 from wheelhouse.index.serving.proxies import NO_PROXIES, Proxies
-from wheelhouse.index.serving.table import make_routes
 from wheelhouse.index.serving.tidying import Tidying
 from wheelhouse.index.stores.opening import open_store
 from wheelhouse.index.telling.logs import Answered, is_told, tell
@@ -50,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from packaging.utils import NormalizedName
+    from starlette.applications import Starlette
 
     from wheelhouse.index.access.auth import Asker
     from wheelhouse.index.access.oidc import TrustedPublishing
@@ -66,7 +65,7 @@ LOG = logging.getLogger("wheelhouse.index")
 #: Clients of one kind send one header: looking at it once is enough.
 _wanted_form = lru_cache(maxsize=512)(negotiate)
 _METHODS = {"GET", "HEAD"}
-_SIMPLE, _FILES = "/simple", "/files/"
+_SIMPLE, _FILES, _STAGES = "/simple", "/files/", "/_/stages/"
 _FILE_PARTS = 3
 #: Bytes of pages that are remembered. Public projects have thousands of files, and some twenty go into one install.
 _MEMORY, _MEMORY_OF_MIRROR = 64 << 20, 192 << 20
@@ -162,10 +161,17 @@ class IndexApp:
         self.tidying = tidying
         self.access_log: AccessLog = access_log
         self.proxies = proxies
-        self._routes = make_routes(site)
+
+    @cached_property
+    def _routes(self) -> Starlette:
+        """What is not asked for all day. Loaded when the first one asks, or when there is time for it."""
+        from wheelhouse.index.serving.table import make_routes  # noqa: PLC0415 - start-up time
+
+        return make_routes(self.site)
 
     async def go_on(self) -> None:
-        """Do what can wait until the first to ask have their answers, then what is to be done now and then."""
+        """Load what the first answers do not need, then do what is to be done now and then."""
+        await asyncio.to_thread(getattr, self, "_routes")
         mirror = self.site.catalog.mirror
         if mirror is not None:
             try:
@@ -196,7 +202,7 @@ class IndexApp:
         try:
             await self._answer(path, scope, receive, sent)
         except Exception as error:
-            if sent.status:
+            if sent.status:  # it is half told
                 raise
             LOG.exception("%s %s", scope["method"], path, extra={"request": sent.request})
             head = scope["method"] == "HEAD"
@@ -224,6 +230,8 @@ class IndexApp:
             return
         try:
             await answer(path, scope, asker, reply)
+        except GoneError:
+            raise
         except Exception as error:
             problem = problem_of(error)
             if problem.ours:
@@ -236,20 +244,19 @@ class IndexApp:
     def _count(self, path: str, scope: Scope, sent: Sent, seconds: float) -> None:
         kind = kind_of(path)
         self.site.traffic.add(kind, sent.status, size=sent.size, seconds=seconds)
-        if not is_told(self.access_log, kind, sent.status):
-            return
-        asker = asker_of(scope)
-        answered = Answered(
-            method=scope["method"],
-            path=path,
-            status=sent.status,
-            size=sent.size,
-            seconds=seconds,
-            who=self.site.who(asker),
-            address=asker.address,
-            request=sent.request or request_id(asker),
-        )
-        tell(answered)
+        if is_told(self.access_log, kind, sent.status):
+            asker = asker_of(scope)
+            answered = Answered(
+                method=scope["method"],
+                path=path,
+                status=sent.status,
+                size=sent.size,
+                seconds=seconds,
+                who=self.site.who(asker),
+                address=asker.address,
+                request=sent.request or request_id(asker),
+            )
+            tell(answered)
 
     async def _theirs(self, origin: Origin, sha256: str, shelf: str, suffix: str, reply: Reply) -> None:
         """Answer with an upstream's file, or the metadata of one."""
@@ -264,10 +271,16 @@ class IndexApp:
             return self._page
         if path.startswith(_FILES):
             return self._file
+        if not path.startswith(_STAGES):
+            return None
+        from wheelhouse.index.routes.staging import is_staged  # noqa: PLC0415 - start-up time
+
         return self._staged if is_staged(path) else None
 
     async def _staged(self, path: str, scope: Scope, asker: Asker, reply: Reply) -> None:
         """Answer with a page or a file as it will be once a stage is published."""
+        from wheelhouse.index.routes.staging import staged_site  # noqa: PLC0415 - start-up time
+
         site, path = staged_site(self.site, path)
         site.expect_known(asker, Action.UPLOAD)
         over = copy.copy(self)

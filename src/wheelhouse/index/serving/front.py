@@ -1,8 +1,8 @@
-"""Requests as granian has them in, answers out: what is asked all day at once, all else by the ASGI application.
+"""Heads of requests in, whole answers out for what is asked all day; all else goes on to the application.
 
-A page of the Simple API or a file, asked for by somebody who needs no token, is answered from what the catalog
-remembers. Whatever is out of the ordinary (another spelling, a query, a range, credentials, an entry that is due to be
-looked at again) is the application's, whose answers these are too: made of the same parts, and kept on the entry that
+A page of the Simple API or a small file, asked for by somebody who may read it, is answered from what the catalog
+remembers. Whatever is out of the ordinary (another spelling, a query, a range, a wrong token, an entry that is due for
+a look) is the application's, whose answers these are too: made of the same parts, and kept on the entry that
 they are made of, so that they go when it does.
 """
 
@@ -10,51 +10,87 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from http import HTTPStatus
 from time import perf_counter
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
+from urllib.parse import unquote
 
-from wheelhouse.errors import IndexRefusesError
+from wheelhouse.errors import IndexRefusesError, WheelhouseError
 from wheelhouse.index.access.auth import FORWARDED, is_local
+from wheelhouse.index.access.scopes import Action
 from wheelhouse.index.model import FileName
 from wheelhouse.index.pages.conditions import best_encoding
 from wheelhouse.index.pages.negotiation import negotiate
-from wheelhouse.index.serving.answers import file_headers, page_answer
-from wheelhouse.index.serving.rsgi import address_of, answer_by_asgi, decoded
-from wheelhouse.index.telling.logs import is_told
+from wheelhouse.index.routes.site import asker_of, request_id
+from wheelhouse.index.serving.answers import PATHSEND, GoneError, file_headers, page_answer
+from wheelhouse.index.telling.logs import Answered, is_told, tell
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
+    from collections.abc import Iterable, Mapping
 
     from packaging.utils import NormalizedName
 
+    from wheelhouse.index.access.auth import Asker
     from wheelhouse.index.pages.catalog import Entry
+    from wheelhouse.index.serving.answers import Header, Message, Receive, Scope, Send
     from wheelhouse.index.serving.app import IndexApp
-    from wheelhouse.index.serving.rsgi import Connection, Request, Texts
+    from wheelhouse.index.serving.connection import Exchange
     from wheelhouse.index.telling.traffic import Kind
 
 _PAGES, _FILES = "/simple/", "/files/"
 _FILE_PARTS = 5
-#: Bytes of a file that is read here, if the kernel has it in memory: handing it to a thread costs more.
+#: Bytes of a file that is read here, if the kernel has it in memory: what is larger the kernel sends by itself.
 _SMALL = 128 * 1024
 #: Answers that an entry keeps: clients of one kind ask with the same headers.
 _MOST_ANSWERS = 256
+#: Requests of which is remembered what they ask for, and bytes of one.
+_MOST_KNOWN, _LONGEST_KNOWN = 8192, 2048
 #: Seconds until the store is asked again where a file lies, and learns that it is used.
 _LOOK_AGAIN = 30.0
-_OK, _NOT_MODIFIED = 200, 304
+_OK = 200
+_PROXIES_SAY = frozenset(name.encode() for name in FORWARDED)
+_ASKER_SAYS = frozenset([b"authorization", b"host", b"x-request-id"]) | _PROXIES_SAY
+#: A request that has one of these is not a plain question, or has a body.
+_NOT_PLAIN = frozenset([b"range", b"expect", b"content-length", b"transfer-encoding", b"upgrade"])
+Headers: TypeAlias = "Mapping[bytes, bytes]"
+"""A request's, by names in lower case, each name once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked for by the head of a plain request, whoever asks."""
+
+    kind: Kind
+    project: NormalizedName | None
+    """None: the list of all. A name that is spelled otherwise, or has a query, is none that is remembered."""
+    asked: tuple[bytes | None, ...] | str
+    """Of a page what its form depends on: Accept, Accept-Encoding, If-None-Match. Of a file its path."""
+    path: str
+    """Below that of the index."""
+    asker: tuple[Header, ...]
+    """The headers that say who asks."""
+    host: str
+    authorized: bool
+    """There is a token, right or wrong."""
+    forwarded: bool
+    """A proxy says that somebody else is asking."""
 
 
 @dataclass(frozen=True, slots=True)
-class _PageAnswer:
+class Ready:
+    """An answer, but for what is the connection's: the date, and the empty line after the head."""
+
     status: int
-    headers: Texts
-    body: bytes
+    head: bytes
+    body: bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)
 class _FileAnswer:
-    headers: Texts
+    head: bytes
     path: str
     size: int
     until: float
@@ -62,86 +98,124 @@ class _FileAnswer:
 
 
 class Front:
-    """What granian serves. Holds nothing of its own."""
+    """What is served: an ASGI application that has the answers to plain questions ready."""
 
     def __init__(self, app: IndexApp, *, prefix: str = "") -> None:
         """`prefix` is the path of the public address, which a proxy leaves on a request's path or cuts off."""
         self._app = app
         self._prefix = prefix
         self._catalog = app.site.catalog
-        self._traffic = app.site.traffic
         self._rules = app.site.gate.rules
-        self._proxied = bool(app.proxies.networks)
-        self._told = {kind: is_told(app.access_log, kind, _OK) for kind in cast("tuple[Kind, ...]", ("page", "file"))}
+
+        self.known: dict[bytes, Question] = {}
+        """What requests ask for that were read before, each by its bytes: clients of one kind send the same."""
+
+    def know(self, request: bytes, question: Question) -> None:
+        """Remember what a whole request asks for."""
+        if len(request) > _LONGEST_KNOWN:
+            return
+        if len(self.known) >= _MOST_KNOWN:
+            self.known.clear()
+        self.known[request] = question
 
     def close(self) -> None:
         """Let go of what is open."""
         self._app.close()
 
-    def __rsgi_init__(self, loop: AbstractEventLoop) -> None:
-        """Do nothing: granian asks for it."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request by the application; the scope's state has the `exchange`, if it comes by a connection."""
+        scope["root_path"] = self._prefix
+        exchange: Exchange | None = scope.get("state", {}).get("exchange")
 
-    async def __rsgi__(self, request: Request, connection: Connection) -> None:
-        """Answer a request."""
-        if not self._answered(request, connection):
-            await answer_by_asgi(self._app, request, connection, self._prefix)
+        async def pass_on(message: Message) -> None:
+            if exchange is None:
+                await send(message)
+            elif message["type"] == PATHSEND:
+                await exchange.send_file(message["path"], message["size"])
+            elif exchange.gone and message.get("more_body"):
+                raise GoneError
+            else:
+                await send(message)
 
-    def _answered(self, request: Request, connection: Connection) -> bool:
-        """Answer at once, if that can be; say whether it could."""
-        begun = perf_counter()
-        if request.method != "GET" or request.query_string:
-            return False
-        path = request.path
+        with suppress(GoneError):
+            await self._app(scope, receive, pass_on)
+
+    def question(self, target: bytes, headers: Headers) -> Question | None:
+        """Return what a GET of a target asks for; None: it is for the application."""
+        if not _NOT_PLAIN.isdisjoint(headers):
+            return None
+        path = target.decode("latin-1")
+        if "%" in path:
+            path = unquote(path)
         if self._prefix and path.startswith(f"{self._prefix}/"):
             path = path[len(self._prefix) :]
-        kind: Kind
-        if path.startswith(_PAGES):
-            kind, status, size = "page", *self._page(path, request, connection)
-        elif path.startswith(_FILES):
-            kind, status, size = "file", *self._file(path, request, connection)
-        else:
-            return False
-        if status:
-            self._traffic.add(kind, status, size=size, seconds=perf_counter() - begun)
-        return status > 0
+        if path.startswith(_PAGES) and path.endswith("/"):
+            project = cast("NormalizedName | None", path[len(_PAGES) : -1] or None)
+            asked = (headers.get(b"accept"), headers.get(b"accept-encoding"), headers.get(b"if-none-match"))
+            return _question("page", project, asked, path, headers)
+        if path.startswith(_FILES) and b"if-none-match" not in headers:
+            place = _place(path)
+            return _question("file", place.project, path, path, headers) if place is not None else None
+        return None
 
-    def _may_read(self, request: Request) -> bool:
-        """Say whether the request needs no token, and has none that could be wrong."""
-        get = request.headers.get
-        if get("authorization") is not None:
-            return False
+    def ready(self, question: Question, address: str) -> Ready | None:
+        """Return the answer to a question from an address; None: it is for the application."""
+        begun = perf_counter()
+        try:
+            answer = self._find(question, address)
+        except (OSError, WheelhouseError):
+            return None  # the application says what it is
+        if answer is None:
+            return None
+        size, seconds = len(answer.body), perf_counter() - begun
+        self._app.site.traffic.add(question.kind, answer.status, size=size, seconds=seconds)
+        if is_told(self._app.access_log, question.kind, answer.status):
+            asker = self._asker(question, address)
+            answered = Answered(
+                method="GET",
+                path=question.path,
+                status=answer.status,
+                size=size,
+                seconds=seconds,
+                who=self._app.site.who(asker),
+                address=asker.address,
+                request=request_id(asker),
+            )
+            tell(answered)
+        return answer
+
+    def _find(self, question: Question, address: str) -> Ready | None:
+        entry = self._catalog.remembered(question.project)
+        if entry is None or not self._may_read(question, address):
+            return None
+        asked = question.asked
+        return self._page(entry, asked) if isinstance(asked, tuple) else self._file(entry, asked)
+
+    def _may_read(self, question: Question, address: str) -> bool:
+        """Say whether this can be read; where not, the application says why."""
+        if question.authorized:
+            return self._app.site.gate.admits(self._asker(question, address), Action.READ, question.project)
         if self._rules.anonymous_read:
             return True
-        if not self._rules.anonymous_local_read or self._proxied or any(get(name) is not None for name in FORWARDED):
+        if not self._rules.anonymous_local_read or question.forwarded or self._app.proxies.networks:
             return False
-        client, hosts = address_of(request.client), request.headers.get_all("host")
-        return client is not None and len(hosts) == 1 and is_local(client[0], hosts[0])
+        return is_local(address, question.host)
 
-    def _page(self, path: str, request: Request, connection: Connection) -> tuple[int, int]:
-        """Send a page; return status and size, or zeros where it is not for here."""
-        if self._told["page"] or not path.endswith("/"):
-            return 0, 0
-        # A name that is spelled otherwise is none that is remembered.
-        entry = self._catalog.remembered(cast("NormalizedName | None", path[len(_PAGES) : -1] or None))
-        if entry is None or not self._may_read(request):
-            return 0, 0
-        get = request.headers.get
-        asked = (get("accept"), get("accept-encoding"), get("if-none-match"))
-        answer = entry.answers.get(asked)
+    def _asker(self, question: Question, address: str) -> Asker:
+        scope: Scope = {"client": (address, 0), "headers": question.asker}
+        return asker_of(self._app.proxies.unveil(scope) if self._app.proxies.networks else scope)
+
+    def _page(self, entry: Entry, asked: tuple[bytes | None, ...]) -> Ready | None:
+        answer: Ready | None = entry.answers.get(asked)
         if answer is None:
-            answer = self._page_answer(entry, *asked)
-            if answer is None:
-                return 0, 0
-            _keep(entry, asked, answer)
-        if answer.status == _NOT_MODIFIED:
-            connection.response_empty(answer.status, answer.headers)
-        else:
-            connection.response_bytes(answer.status, answer.headers, answer.body)
-        return answer.status, len(answer.body)
+            answer = self._page_answer(entry, *map(_text, asked))
+            if answer is not None:
+                _keep(entry, asked, answer)
+        return answer
 
     def _page_answer(
         self, entry: Entry, accept: str | None, accept_encoding: str | None, known: str | None
-    ) -> _PageAnswer | None:
+    ) -> Ready | None:
         media_type, encoding = negotiate(accept), best_encoding(accept_encoding)
         if media_type is None:
             return None
@@ -151,44 +225,61 @@ class Front:
         status, headers, body = page_answer(
             page.encoded(encoding), media_type, known=known, public=self._rules.anonymous_read
         )
-        return _PageAnswer(status, decoded(headers), body)
+        return Ready(status, _head(status, headers), body)
 
-    def _file(self, path: str, request: Request, connection: Connection) -> tuple[int, int]:
-        """Send a whole file; return status and size, or zeros where it is not for here."""
-        get = request.headers.get
-        if self._told["file"] or get("range") is not None or get("if-none-match") is not None:
-            return 0, 0
-        parts = path.split("/")
-        place = _place(parts[-1]) if len(parts) == _FILE_PARTS else None
-        entry = self._catalog.remembered(place[0]) if place is not None else None
-        if place is None or entry is None or not self._may_read(request):
-            return 0, 0
-        answer = entry.answers.get(path)
+    def _file(self, entry: Entry, path: str) -> Ready | None:
+        answer: _FileAnswer | None = entry.answers.get(path)
         if answer is None or answer.until < time.monotonic():
-            answer = self._file_answer(entry, parts[2], parts[3], filename=place[1], metadata=place[2])
+            place = _place(path)
+            answer = self._file_answer(entry, place) if place is not None else None
             if answer is None:
-                return 0, 0
+                return None
             _keep(entry, path, answer)
-        if not _send(answer, connection):
+        data = _read_now(answer.path, answer.size)
+        if data is None:
             del entry.answers[path]
-            return 0, 0
-        return _OK, answer.size
+            return None
+        return Ready(_OK, answer.head, data)
 
-    def _file_answer(
-        self, entry: Entry, shelf: str, sha256: str, *, filename: str, metadata: bool
-    ) -> _FileAnswer | None:
-        file = entry.files.get(filename)
-        if file is None or file.sha256 != sha256 or shelf != sha256[:2] or filename in entry.theirs:
+    def _file_answer(self, entry: Entry, place: _Place) -> _FileAnswer | None:
+        file = entry.files.get(place.filename)
+        if file is None or file.sha256 != place.sha256 or place.filename in entry.theirs:
             return None
-        digest = file.core_metadata if metadata else file.sha256
-        path = self._catalog.store.local_path(digest) if digest is not None else None
-        if path is None or digest is None:
+        digest = file.core_metadata if place.metadata else file.sha256
+        if digest is None or (file.size > _SMALL and not place.metadata):
             return None
-        size = path.stat().st_size
-        if not metadata and size != file.size:
+        path = self._catalog.store.local_path(digest)
+        if path is None:
             return None
-        headers = decoded(file_headers(digest, size, public=self._rules.anonymous_read))
-        return _FileAnswer(headers, os.fspath(path), size, time.monotonic() + _LOOK_AGAIN)
+        size = path.stat().st_size if place.metadata else file.size
+        if size > _SMALL:
+            return None
+        head = _head(_OK, file_headers(digest, size, public=self._rules.anonymous_read))
+        return _FileAnswer(head, os.fspath(path), size, time.monotonic() + _LOOK_AGAIN)
+
+
+def _question(
+    kind: Kind, project: NormalizedName | None, asked: tuple[bytes | None, ...] | str, path: str, headers: Headers
+) -> Question:
+    return Question(
+        kind=kind,
+        project=project,
+        asked=asked,
+        path=path,
+        asker=tuple((name, value) for name, value in headers.items() if name in _ASKER_SAYS),
+        host=headers.get(b"host", b"").decode("latin-1"),
+        authorized=b"authorization" in headers,
+        forwarded=not _PROXIES_SAY.isdisjoint(headers),
+    )
+
+
+def _head(status: int, headers: Iterable[Header]) -> bytes:
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(), *(b"%b: %b" % header for header in headers)]
+    return b"\r\n".join([*lines, b""])
+
+
+def _text(said: bytes | None) -> str | None:
+    return None if said is None else said.decode("latin-1")
 
 
 def _keep(entry: Entry, asked: object, answer: object) -> None:
@@ -197,43 +288,41 @@ def _keep(entry: Entry, asked: object, answer: object) -> None:
     entry.answers[asked] = answer
 
 
-@lru_cache(maxsize=65536)
-def _place(filename: str) -> tuple[NormalizedName, str, bool] | None:
-    """Return a file's project, its name, and whether its metadata are meant; None: it is for the application."""
-    name = filename.removesuffix(".metadata")
+@dataclass(frozen=True, slots=True)
+class _Place:
+    project: NormalizedName
+    filename: str
+    sha256: str
+    metadata: bool
+    """The file's core metadata are meant."""
+
+
+@lru_cache(maxsize=8192)
+def _place(path: str) -> _Place | None:
+    """Return what the path of a file says of it; None: it is for the application."""
+    parts = path.split("/")
+    if len(parts) != _FILE_PARTS:
+        return None
+    *_, shelf, sha256, last = parts
+    filename = last.removesuffix(".metadata")
     try:
-        return FileName.parse(name).project, name, name != filename
+        project = FileName.parse(filename).project
     except IndexRefusesError:
         return None
+    return _Place(project, filename, sha256, filename != last) if shelf == sha256[:2] else None
 
 
-def _send(answer: _FileAnswer, connection: Connection) -> bool:
-    """Send a file; say whether it is still there."""
-    if answer.size <= _SMALL:
-        data = _read_now(answer.path, answer.size)
-        if data is not None:
-            connection.response_bytes(_OK, answer.headers, data)
-            return True
-    try:
-        if os.stat(answer.path).st_size != answer.size:  # noqa: PTH116 - a text, and asked for each file that is sent
-            return False
-    except OSError:
-        return False
-    connection.response_file(_OK, answer.headers, answer.path)
-    return True
-
-
-def _read_now(path: str, size: int) -> bytes | None:
+def _read_now(path: str, size: int) -> memoryview | None:
     """Return a file's bytes if the kernel has them in memory, so that nobody waits for a disk; None: it has not."""
     if not hasattr(os, "RWF_NOWAIT"):
         return None
-    buffer = bytearray(size)
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    buffer = bytearray(size + 1)  # one more than there should be: a file that has grown is another one
     try:
-        return bytes(buffer) if os.preadv(handle, [buffer], 0, os.RWF_NOWAIT) == size else None
+        return memoryview(buffer)[:size] if os.preadv(handle, [buffer], 0, os.RWF_NOWAIT) == size else None
     except OSError:  # not in memory, or a file system that cannot say
         return None
     finally:

@@ -11,24 +11,26 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import sys
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
-from urllib.parse import urlsplit
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from wheelhouse.errors import CertificateError, MachineError, UsageError, WheelhouseError
+import uvicorn
+
+from wheelhouse.errors import CertificateError, WheelhouseError
+from wheelhouse.index.serving.connection import PATIENCE, Connection
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
-    from wheelhouse.config import ServeSettings
-    from wheelhouse.index.serving.rsgi import Connection, Request
+    from wheelhouse.index.serving.front import Front
+    from wheelhouse.index.serving.listening import Listening
 
 #: Seconds in which those get their answers who asked while the server started.
 _SETTLED = 1.0
+#: Seconds between two looks at who is too slow.
+_LOOK = 5
 #: Where systemd listens, for a service of `Type=notify`.
 _NOTIFY = "NOTIFY_SOCKET"
 LOG = logging.getLogger("wheelhouse.index")
@@ -36,119 +38,58 @@ _STOPPED_BY = 128
 """What shells add to the number of a signal that ended a program."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
-    """A certificate with its chain, and its key, as PEM files."""
+class Server(uvicorn.Server):
+    """uvicorn's, which leaves signals to others and says when it is up."""
 
-    certificate: Path
-    key: Path
-
-    def check(self) -> None:
-        """Raise CertificateError where the two cannot be used."""
-
-        def no_password() -> NoReturn:
-            raise CertificateError(
-                "the key has a password", where=str(self.key), hint="a server has nobody to ask: take the password off"
-            )
-
-        try:
-            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
-                self.certificate, self.key, password=no_password
-            )
-        except FileNotFoundError as error:
-            missing = self.key if self.certificate.is_file() else self.certificate
-            raise CertificateError("there is no such file", where=str(missing), hint=_PEM) from error
-        except ssl.SSLError as error:
-            both = f"{self.certificate}, {self.key}"
-            reason = (error.reason or str(error)).lower().replace("_", " ")
-            raise CertificateError(f"not a certificate and its key: {reason}", where=both, hint=_PEM) from error
-        except OSError as error:
-            raise CertificateError(
-                error.strerror or str(error), where=f"{self.certificate}, {self.key}", hint=_PEM
-            ) from error
-
-
-_PEM = "tls-cert is a PEM file with the certificate and its chain, tls-key one with the key that belongs to it"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listening:
-    """Where to take connections, and how to let go of them."""
-
-    host: str
-    port: int
-    tls: Tls | None
-    prefix: str
-    """Path of the public address: what a proxy leaves on a request's path, or cuts off. No slash at its end."""
-    grace: float
-    """Seconds that requests in flight are given at the end."""
-
-    @classmethod
-    def of(cls, serve: ServeSettings, base: Path) -> Listening:
-        """Take the settings; paths are relative to `base`. Raises UsageError, CertificateError."""
-        if bool(serve.tls_cert) != bool(serve.tls_key):
-            lacking = "tls-key" if serve.tls_cert else "tls-cert"
-            raise UsageError(f"{lacking} is missing: a certificate and its key go together", where="serve")
-        tls = Tls(certificate=base / serve.tls_cert, key=base / serve.tls_key) if serve.tls_cert else None
-        if tls is not None:
-            tls.check()
-        return cls(
-            host=serve.host,
-            port=serve.port,
-            tls=tls,
-            prefix=urlsplit(serve.url).path.rstrip("/"),
-            grace=serve.grace,
+    def __init__(
+        self, app: Any, *, http: type[asyncio.Protocol] | Literal["httptools"], tls: ssl.SSLContext | None = None
+    ) -> None:
+        config = uvicorn.Config(
+            app,
+            http=http,
+            interface="asgi3",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level=logging.ERROR,  # it has a line for each request that is none
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=int(PATIENCE),
+            timeout_notify=_LOOK,
+            callback_notify=self._look,
+            ssl_context_factory=(lambda _config, _default: tls) if tls is not None else None,
         )
+        super().__init__(config)
+        self.up = asyncio.Event()
 
-    def on_free_port(self) -> Listening:
-        """Return the same with a port that can be had, for 0 any. Raises MachineError."""
-        return replace(self, port=_free_port(self.host, self.port))
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]  # a generator's, by name
+        """Leave them alone."""
+        return nullcontext()
 
-    @property
-    def scheme(self) -> str:
-        """`https` or `http`."""
-        return "https" if self.tls else "http"
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections."""
+        await super().startup(sockets)
+        self.up.set()
 
-
-def _free_port(host: str, port: int) -> int:
-    """Return the port, after a look whether it can be had: two servers could share one, and neither would notice."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise MachineError(
-                f"cannot listen on {host} port {port}: {error.strerror or error}",
-                hint="another program may be there: choose another with --port, or 0 for any that is free",
-            ) from error
-        return int(probe.getsockname()[1])
-
-
-class Application(Protocol):
-    """What is served: an RSGI application that has things open."""
-
-    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Get ready."""
-
-    async def __rsgi__(self, request: Request, connection: Connection) -> None:
-        """Answer a request."""
-
-    def close(self) -> None:
-        """Let go of what is open."""
+    async def _look(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.look(now)
 
 
 def serve_until_stopped(
-    app: Application, listening: Listening, *, afterwards: Callable[[], Awaitable[None]] | None = None
+    front: Front, listening: Listening, taken: socket.socket, *, afterwards: Callable[[], Awaitable[None]]
 ) -> NoReturn:
     """Answer requests; ends the process when it is told to. What can wait until the server is up is done `afterwards`.
 
-    At once and without the interpreter's teardown: granian's threads still reach for it then, and abort it. Every
-    answer has been sent by that time, and what was acknowledged is on disk.
+    At once and without the interpreter's teardown: every answer has been sent by that time, and what was acknowledged
+    is on disk.
     """
     with asyncio.Runner(loop_factory=_quickest_loop()) as runner:
-        status = runner.run(_serve(app, listening, afterwards))
-    app.close()
+        status = runner.run(_serve(front, listening, taken, afterwards))
+    front.close()
     _leave(status)
 
 
@@ -161,24 +102,12 @@ def _quickest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _serve(app: Application, listening: Listening, afterwards: Callable[[], Awaitable[None]] | None) -> int:
+async def _serve(
+    front: Front, listening: Listening, taken: socket.socket, afterwards: Callable[[], Awaitable[None]]
+) -> int:
     """Return the exit status."""
-    from granian.constants import HTTPModes, Interfaces, SSLProtocols  # noqa: PLC0415 - start-up time
-    from granian.server.embed import Server  # noqa: PLC0415 - likewise
-
-    server: Any = Server(  # its methods come without types
-        app,
-        address=listening.host,
-        port=listening.port,
-        interface=Interfaces.RSGI,
-        # Without TLS nobody speaks HTTP/2; and only where it looks for none does granian hang up on who says nothing.
-        http=HTTPModes.auto if listening.tls else HTTPModes.http1,
-        websockets=False,
-        log_enabled=False,
-        ssl_cert=listening.tls.certificate if listening.tls else None,
-        ssl_key=listening.tls.key if listening.tls else None,
-        ssl_protocol_min=SSLProtocols.tls12,
-    )
+    tls = listening.tls.context() if listening.tls is not None else None
+    server = Server(front, http=Connection, tls=tls)
     loop = asyncio.get_running_loop()
     enough = asyncio.Event()
 
@@ -189,28 +118,26 @@ async def _serve(app: Application, listening: Listening, afterwards: Callable[[]
         enough.set()
 
     def reload() -> None:
-        if listening.tls is None:
+        if listening.tls is None or tls is None:
             return
         try:
-            listening.tls.check()
+            listening.tls.context()  # first one that nobody uses
+            listening.tls.load(tls)
         except CertificateError as error:
             LOG.error("the certificate stays as it was: %s", error)  # noqa: TRY400 - the error says all
             return
         LOG.info("the certificate is read again")
-        server.reload()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
     loop.add_signal_handler(signal.SIGHUP, reload)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[taken]))
     asked = asyncio.create_task(enough.wait())
-    telling = asyncio.create_task(_tell_when_ready(listening))
-    rest = asyncio.create_task(_do_afterwards(afterwards)) if afterwards is not None else None
+    rest = asyncio.create_task(_do_once_up(server, afterwards))
     await asyncio.wait({serving, asked}, return_when=asyncio.FIRST_COMPLETED)
-    for task in filter(None, (telling, rest)):
-        task.cancel()
+    rest.cancel()
     _tell_systemd("STOPPING=1")
-    server.stop()
+    server.should_exit = True
     _, late = await asyncio.wait({serving}, timeout=listening.grace)
     if late:
         LOG.warning("requests were still in flight after %g seconds: they are cut", listening.grace)
@@ -218,29 +145,15 @@ async def _serve(app: Application, listening: Listening, afterwards: Callable[[]
     return 0 if serving.exception() is None and enough.is_set() else 1
 
 
-async def _do_afterwards(rest: Callable[[], Awaitable[None]]) -> None:
-    """Do what can wait, once the first to ask have their answers."""
+async def _do_once_up(server: Server, afterwards: Callable[[], Awaitable[None]]) -> None:
+    """Say that connections are taken; do what can wait, once the first to ask have their answers."""
+    await server.up.wait()
+    _tell_systemd("READY=1")
     await asyncio.sleep(_SETTLED)
     try:
-        await rest()
+        await afterwards()
     except WheelhouseError as error:
         LOG.warning("%s", error)
-
-
-async def _tell_when_ready(listening: Listening) -> None:
-    """Tell systemd once connections are taken: granian does not say when that is."""
-    if _NOTIFY not in os.environ:
-        return
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(listening.host, listening.host)  # noqa: S104 - named, not bound
-    while True:
-        try:
-            _, writer = await asyncio.open_connection(host, listening.port)
-        except OSError:
-            await asyncio.sleep(0.02)
-        else:
-            writer.close()
-            break
-    _tell_systemd("READY=1")
 
 
 def _tell_systemd(state: str) -> None:

@@ -2,6 +2,7 @@
 
 POST /legacy/              upload, as twine and uv do it
 GET  /pypi/<project>/json  the older JSON form
+GET  /integrity/<project>/<version>/<file>/provenance   where its provenance is (PEP 740), at the address that PyPI has
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from wheelhouse.errors import WheelhouseError
+from wheelhouse.errors import NotOnIndexError, WheelhouseError
 from wheelhouse.index.access.scopes import Action
-from wheelhouse.index.model import parse_project
+from wheelhouse.index.model import FileName, parse_project
 from wheelhouse.index.pages.projectjson import newest, project_json
+from wheelhouse.index.pages.render import file_path
 from wheelhouse.index.problems import NOT_FOUND, DeniedError, SilentError
 from wheelhouse.index.routes.managing import managing_routes
 from wheelhouse.index.routes.minting import oidc_routes
@@ -41,6 +43,7 @@ def make_routes(site: Site) -> Starlette:
             Route("/legacy/", uploading.upload, methods=["POST"]),
             Route("/legacy", uploading.upload, methods=["POST"]),
             Route("/pypi/{project}/json", routes.project),
+            Route("/integrity/{project}/{version}/{filename}/provenance", routes.provenance),
             *web_routes(site),
             *oidc_routes(site),
             *stage_routes(site),
@@ -78,6 +81,17 @@ class _Routes:
         metadata = await self._site.catalog.metadata(entry, chosen) if chosen is not None else None
         data = project_json(manifest, metadata, root=(self._site.public or "../../").rstrip("/"))
         return Response(data, media_type="application/json", headers={"Cache-Control": "no-cache"})
+
+    async def provenance(self, request: Request) -> Response:
+        """Send on to a file's provenance."""
+        asker, asked = asker_of(request.scope), request.path_params
+        project = parse_project(asked["project"])
+        entry = await self._site.readable(asker, project)
+        file = entry.files.get(asked["filename"])
+        known = FileName.parse(file.filename) if file is not None and file.provenance is not None else None
+        if file is None or known is None or (known.project, str(known.version)) != (project, asked["version"]):
+            raise NotOnIndexError(f"there is no provenance of {asked['filename']!a}")
+        return RedirectResponse(f"../../../../files/{file_path(file)}.provenance", status_code=302)
 
 
 async def _not_found(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature

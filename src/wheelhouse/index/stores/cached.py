@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from wheelhouse.errors import ShelfFullError, StoreDamagedError, StoreUnavailableError
 from wheelhouse.index.stores.shelf import WrongBytesError
-from wheelhouse.index.stores.store import CHUNK, Blob, parse_manifest
+from wheelhouse.index.stores.store import Blob, parse_manifest, read_range
 from wheelhouse.index.stores.wrapped import WrappedStore
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class CachedStore(WrappedStore):
         path = self.shelf.path(sha256) if self.shelf is not None else None
         if path is not None:
             with suppress(FileNotFoundError):
-                yield from _pieces(path, start, end)
+                yield from read_range(path, start, end)
                 return
         if self.shelf is None or start:
             yield from self.inner.open_range(sha256, start, end)
@@ -189,15 +189,6 @@ def _write(receiver: Receiver, data: bytes) -> bool:
         receiver.write(data)
         return True
     return False
-
-
-def _pieces(path: Path, start: int, end: int | None) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        file.seek(start)
-        left = None if end is None else max(0, end - start)
-        while data := file.read(CHUNK if left is None else min(CHUNK, left)):
-            left = None if left is None else left - len(data)
-            yield data
 
 
 @contextmanager

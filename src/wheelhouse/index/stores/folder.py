@@ -11,29 +11,30 @@ rename; then the fsync of the folder; only then the answer. Locks are files, so 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import secrets
 import shutil
 import time
 import zlib
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
-from filelock import FileLock
 from packaging.utils import NormalizedName, is_normalized_name
 
 from wheelhouse.errors import NotOnIndexError, StoreDamagedError, StoreUnavailableError
 from wheelhouse.index.model import Sha256, is_sha256
-from wheelhouse.index.stores.store import CHUNK, Blob, claim_name, is_over, parse_manifest
+from wheelhouse.index.stores.scratch import NewFile, tidy
+from wheelhouse.index.stores.store import CHUNK, Blob, claim_name, is_over, parse_manifest, read_range
+from wheelhouse.spool.disk import Locked, sync_folder
+from wheelhouse.spool.group_commit import GroupCommit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import BinaryIO
 
     from wheelhouse.index.model import Manifest
@@ -44,6 +45,7 @@ _MANIFEST = ".json"
 #: PEP 503: a normalised name, before the ending of a manifest, in names with slashes between them.
 _NAMED = re.compile(r"(?<![^/])([a-z0-9]+(?:-[a-z0-9]+)*)\.json(?![^/])")
 _STAGES = "stages"
+_LOCKS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +55,22 @@ class FolderStore:
     root: Path
     room: str = "projects"
     """Folder of the manifests."""
+    commits: GroupCommit = field(default_factory=GroupCommit, compare=False, repr=False)
 
     @classmethod
     def open(cls, root: Path) -> FolderStore:
         """Open a store, make it where there is none, and remove what a crash left. Raises StoreUnavailableError."""
         store = cls(root)
         with store._disk():
-            for folder in (store._blobs, store._projects, store._scratch, store._locks):
+            for folder in (store._projects, store._scratch, store._locks, store._claims):
                 folder.mkdir(parents=True, exist_ok=True)
-            _sync(root)
-        store._tidy_scratch()
+            if not store._blobs.is_dir():
+                for number in range(256):
+                    (store._blobs / f"{number:02x}").mkdir(parents=True, exist_ok=True)
+                sync_folder(store._blobs)
+            sync_folder(root)
+        with store._disk():
+            tidy(store._scratch)
         return store
 
     @property
@@ -73,54 +81,49 @@ class FolderStore:
     @contextmanager
     def scratch(self) -> Iterator[BinaryIO]:
         """Open a new file on the store's own disk. Its lock tells `tidy` that somebody is at work on it."""
-        with self._disk():
-            file = self._new_scratch()
-        try:
-            yield file
-        finally:
-            with self._disk():
-                file.close()
-                with suppress(FileNotFoundError):  # it has got its place in the store
-                    os.unlink(file.name)  # noqa: PTH108 - a file's name is a text
+        with self._new_file() as new:
+            file = new.open()
+            try:
+                yield file
+            finally:
+                with self._disk():
+                    file.close()
 
     def put_file(self, source: Path, sha256: Sha256) -> None:
         """Link a scratch file, or a copy of any other, to its final name."""
-        if source.parent == self._scratch:
-            with self._disk(), source.open("rb") as file:
+        with self._disk(), source.open("rb") as file:
+            if source.parent == self._scratch:
                 os.fsync(file.fileno())
-            self._adopt(source, sha256)
-            return
-        with self.scratch() as copy, self._disk():
-            with source.open("rb") as file:
+                self._adopt(str(source), sha256, os.fstat(file.fileno()).st_size)
+                return
+            with self.scratch() as copy:
                 shutil.copyfileobj(file, copy, CHUNK)
-            self._adopt_written(copy, sha256)
+                copy.flush()
+                os.fsync(copy.fileno())
+                self._adopt(copy.name, sha256, copy.tell())
 
     def put_bytes(self, data: bytes, sha256: Sha256) -> None:
         """Write bytes to a scratch file, and link that to its final name."""
-        with self.scratch() as copy, self._disk():
-            copy.write(data)
-            self._adopt_written(copy, sha256)
+        with self._disk(), self._new_file() as new:
+            new.write(data)
+            self._adopt(new.path, sha256, len(data))
 
     def local_path(self, sha256: Sha256) -> Path | None:
         """Return the blob's file; None: there is none."""
-        path = self._blob(sha256)
+        path = Path(self._blob(sha256))
         return path if path.is_file() else None
 
     def find_blob(self, sha256: Sha256) -> Blob | None:
         """Return size and time of a blob."""
         with suppress(FileNotFoundError), self._disk():
-            return _facts(sha256, self._blob(sha256).stat())
+            return _facts(sha256, os.stat(self._blob(sha256)))
         return None
 
     def open_range(self, sha256: Sha256, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Yield bytes of a blob in pieces."""
         try:
-            with self._disk(), self._blob(sha256).open("rb") as file:
-                file.seek(start)
-                left = None if end is None else max(0, end - start)
-                while data := file.read(CHUNK if left is None else min(CHUNK, left)):
-                    left = None if left is None else left - len(data)
-                    yield data
+            with self._disk():
+                yield from read_range(Path(self._blob(sha256)), start, end)
         except FileNotFoundError as error:
             raise NotOnIndexError(f"the store has no bytes of sha256 {sha256}") from error
 
@@ -135,33 +138,31 @@ class FolderStore:
 
     def remove_blob(self, sha256: Sha256, *, put_before: datetime) -> bool:
         """Remove a blob under the lock that `put_file` takes, so that none is lost that is just being put."""
-        path = self._blob(sha256)
-        with suppress(FileNotFoundError), self._disk(), self._locked(sha256[:2]):
+        path = Path(self._blob(sha256))
+        with suppress(FileNotFoundError), self._disk(), self._locked(sha256):
             if _facts(sha256, path.stat()).modified < put_before:
                 path.unlink()
-                _sync(path.parent)
+                sync_folder(path.parent)
                 return True
         return False
 
     def read_manifest(self, project: NormalizedName) -> Manifest | None:
         """Read a project's manifest."""
         path = self._manifest(project)
-        with suppress(FileNotFoundError), self._disk():
-            return parse_manifest(path.read_bytes(), project, str(path))
+        with suppress(FileNotFoundError), self._disk(), open(path, "rb") as file:
+            return parse_manifest(file.read(), project, path)
         return None
 
     def swap_manifest(self, manifest: Manifest) -> bool:
-        """Compare generations and write, under the project's lock."""
+        """Compare generations and replace, under the project's lock; what takes time is done before and after."""
         path = self._manifest(manifest.name)
-        with self._disk(), self._room_held(), self._locked(_shelf(manifest.name)):
-            if self._generation(path) != manifest.generation - 1:
-                return False
-            with self.scratch() as file:
-                file.write(manifest.to_json())
-                file.flush()
-                os.fsync(file.fileno())
-                os.replace(file.name, path)  # noqa: PTH105 - a file's name is a text
-            _sync(path.parent)
+        with self._disk(), self._room_held(), self._new_file() as new:
+            new.write(manifest.to_json())
+            with self._locked(manifest.name):
+                if self._generation(path) != manifest.generation - 1:
+                    return False
+                new.rename(path)
+            self._sync(str(self._projects))
         return True
 
     def projects(self) -> dict[NormalizedName, str]:
@@ -178,13 +179,13 @@ class FolderStore:
     def names(self) -> set[NormalizedName]:
         """List the manifests by their names alone: one pass over one text, which a slash cannot be in otherwise."""
         with suppress(FileNotFoundError), self._disk():
-            return set(map(NormalizedName, _NAMED.findall("/".join(os.listdir(self._projects)))))  # noqa: PTH208 - texts
+            return set(map(NormalizedName, _NAMED.findall("/".join(os.listdir(self._projects)))))
         return set()  # a stage that nothing was put on yet
 
     def mark(self, project: NormalizedName) -> str | None:
         """Return inode, time and size of a manifest."""
         with suppress(FileNotFoundError), self._disk():
-            return _mark(self._manifest(project).stat())
+            return _mark(os.stat(self._manifest(project)))
         return None
 
     def claim(self, name: str, *, until: datetime) -> bool:
@@ -196,7 +197,7 @@ class FolderStore:
                 path.touch(mode=0o600, exist_ok=False)
             except FileExistsError:
                 return False
-            _sync(self._claims)
+            sync_folder(self._claims)
         return True
 
     def pulse(self) -> str | None:
@@ -205,13 +206,13 @@ class FolderStore:
         None while that is young: of two swaps within one tick of the clock the second would not show.
         """
         with suppress(OSError):
-            changed = os.stat(self._projects).st_mtime_ns  # noqa: PTH116 - of a text, and asked often
+            changed = os.stat(self._projects).st_mtime_ns
             return str(changed) if time.time_ns() - changed > _YOUNG else None
         return None
 
     def staged(self, stage: NormalizedName) -> FolderStore:
         """Return the same folder, with another one for manifests."""
-        return FolderStore(self.root, f"{_STAGES}/{stage}")
+        return FolderStore(self.root, f"{_STAGES}/{stage}", self.commits)
 
     def stages(self) -> list[NormalizedName]:
         """List the folders of stages that are not empty."""
@@ -222,24 +223,24 @@ class FolderStore:
 
     def remove_manifest(self, manifest: Manifest, *, written_before: datetime) -> bool:
         """Remove it under the project's lock."""
-        path = self._manifest(manifest.name)
-        with suppress(FileNotFoundError), self._disk(), self._locked(_shelf(manifest.name)):
-            if path.stat().st_mtime >= written_before.timestamp() or self._generation(path) != manifest.generation:
+        path = Path(self._manifest(manifest.name))
+        with suppress(FileNotFoundError), self._disk(), self._locked(manifest.name):
+            if path.stat().st_mtime >= written_before.timestamp() or self._generation(str(path)) != manifest.generation:
                 return False
             path.unlink()
-            _sync(path.parent)
+            sync_folder(path.parent)
             return True
         return False
 
     def tidy(self, *, put_before: datetime) -> int:
         """Remove scratch files that nobody is at work on, claims that are over, and folders of stages long gone."""
-        removed = self._tidy_scratch()
         with self._disk():
+            removed = tidy(self._scratch)
             for claim in self._claims.glob("*"):
                 if is_over(claim.name, before=put_before):
                     claim.unlink(missing_ok=True)
             for stage in sorted((self.root / _STAGES).glob("*")):
-                with self._locked(_STAGES):
+                with self._stages_held():
                     if stage.stat().st_mtime < put_before.timestamp() and not any(stage.iterdir()):
                         stage.rmdir()
         return removed
@@ -264,20 +265,21 @@ class FolderStore:
     def _locks(self) -> Path:
         return self.root / "locks"
 
-    def _blob(self, sha256: Sha256) -> Path:
-        return self._blobs / sha256[:2] / sha256
+    def _blob(self, sha256: Sha256) -> str:
+        return f"{self.root}/blobs/{sha256[:2]}/{sha256}"
 
-    def _manifest(self, project: NormalizedName) -> Path:
-        return self._projects / f"{project}{_MANIFEST}"
+    def _manifest(self, project: NormalizedName) -> str:
+        return f"{self.root}/{self.room}/{project}{_MANIFEST}"
 
-    def _generation(self, path: Path) -> int:
+    def _generation(self, path: str) -> int:
         """Return the generation on disk, 0 for none, without the cost of a whole manifest."""
         try:
-            return int(orjson.loads(path.read_bytes()).get("generation", 1))
+            with open(path, "rb") as file:
+                return int(orjson.loads(file.read()).get("generation", 1))
         except FileNotFoundError:
             return 0
         except (ValueError, AttributeError, TypeError) as error:
-            raise StoreDamagedError("not a manifest that can be read", where=str(path)) from error
+            raise StoreDamagedError("not a manifest that can be read", where=path) from error
 
     @contextmanager
     def _room_held(self) -> Iterator[None]:
@@ -285,15 +287,22 @@ class FolderStore:
         if self._projects.parent == self.root:
             yield
             return
-        with self._locked(_STAGES):
+        with self._stages_held():
             if not self._projects.is_dir():
                 self._projects.mkdir(parents=True, exist_ok=True)
-                _sync(self._projects.parent)
-                _sync(self.root)
+                sync_folder(self._projects.parent)
+                sync_folder(self.root)
             yield
 
-    def _locked(self, shelf: str) -> FileLock:
-        return FileLock(self._locks / shelf)
+    def _locked(self, name: str) -> Locked:
+        """Return the lock of a blob or a project, which it shares with others: it is held for moments."""
+        return Locked(f"{self.root}/locks/{zlib.crc32(name.encode()) % _LOCKS:x}")
+
+    def _stages_held(self) -> Locked:
+        return Locked(f"{self.root}/locks/{_STAGES}")
+
+    def _sync(self, folder: str) -> None:
+        self.commits.commit(folder, partial(sync_folder, folder))
 
     @contextmanager
     def _disk(self) -> Iterator[None]:
@@ -310,41 +319,44 @@ class FolderStore:
     def _unavailable(self, message: str) -> StoreUnavailableError:
         return StoreUnavailableError(message, where=self.address, hint="look at the disk: room, rights, mount")
 
-    def _new_scratch(self) -> BinaryIO:
-        while True:
-            file = (self._scratch / secrets.token_hex(16)).open("x+b")
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if os.fstat(file.fileno()).st_nlink:  # else a tidying neighbour was faster than our lock
-                return file
-            file.close()
-
-    def _tidy_scratch(self) -> int:
-        removed = 0
+    @contextmanager
+    def _new_file(self) -> Iterator[NewFile]:
+        """Make a scratch file; its scratch name is gone at the end."""
         with self._disk():
-            for path in self._scratch.iterdir():
-                with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    path.unlink()
-                    removed += 1
-        return removed
+            new = NewFile.make(self._scratch)
+        try:
+            yield new
+        finally:
+            with self._disk():
+                new.close()
 
-    def _adopt_written(self, copy: BinaryIO, sha256: Sha256) -> None:
-        copy.flush()
-        os.fsync(copy.fileno())
-        self._adopt(self._scratch / os.path.basename(copy.name), sha256)  # noqa: PTH119 - a file's name is a text
-
-    def _adopt(self, scratch: Path, sha256: Sha256) -> None:
+    def _adopt(self, scratch: str, sha256: Sha256, size: int) -> None:
+        """Give bytes that are on the disk their name, where they have none yet."""
         path = self._blob(sha256)
-        with self._disk(), self._locked(sha256[:2]):
-            if not path.parent.is_dir():
-                path.parent.mkdir(exist_ok=True)
-                _sync(self._blobs)
-            if path.is_file() and path.stat().st_size == scratch.stat().st_size:
+        with self._locked(sha256):
+            found = _size(path)
+            if found == size:
                 os.utime(path)
-            else:  # not there, or cut short by a failing disk
-                path.unlink(missing_ok=True)
-                path.hardlink_to(scratch)
-            _sync(path.parent)  # also where the bytes were there: their first writer may not have come so far yet
+            else:
+                if found is not None:  # cut short by a failing disk
+                    os.unlink(path)
+                self._link(scratch, path)
+        self._sync(path[: -len(sha256)])  # also where the bytes were there: who was first may not have come so far yet
+
+    def _link(self, scratch: str, path: str) -> None:
+        try:
+            os.link(scratch, path)
+        except FileNotFoundError:  # a store from elsewhere, without the empty shelves
+            os.mkdir(os.path.dirname(path))
+            sync_folder(self._blobs)
+            os.link(scratch, path)
+
+
+def _size(path: str) -> int | None:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return None
 
 
 def _facts(sha256: Sha256, stat: os.stat_result) -> Blob:
@@ -353,15 +365,3 @@ def _facts(sha256: Sha256, stat: os.stat_result) -> Blob:
 
 def _mark(stat: os.stat_result) -> str:
     return f"{stat.st_ino:x}-{stat.st_mtime_ns:x}-{stat.st_size:x}"
-
-
-def _shelf(project: str) -> str:
-    return f"{zlib.crc32(project.encode()) & 0xFF:02x}"
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

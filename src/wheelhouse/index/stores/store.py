@@ -164,6 +164,16 @@ def parse_manifest(data: bytes, project: NormalizedName, where: str) -> Manifest
     return manifest
 
 
+def read_range(path: Path, start: int, end: int | None) -> Iterator[bytes]:
+    """Yield the bytes of a file from `start` up to `end` (not with it), in pieces."""
+    with path.open("rb") as file:
+        file.seek(start)
+        left = None if end is None else max(0, end - start)
+        while data := file.read(CHUNK if left is None else min(CHUNK, left)):
+            left = None if left is None else left - len(data)
+            yield data
+
+
 def claim_name(name: str, until: datetime) -> str:
     """Return what a store calls a claim; by these names alone `tidy` knows which are over."""
     return f"{int(until.timestamp()):012d}-{name}"

@@ -17,7 +17,7 @@ from wheelhouse.index.pages.catalog import Entry
 from wheelhouse.index.pages.render import RELATIVE, render_root
 from wheelhouse.index.problems import DeniedError
 from wheelhouse.index.stores.shelf import Shelf
-from wheelhouse.index.stores.store import CHUNK
+from wheelhouse.index.stores.store import read_range
 from wheelhouse.index.upstream.client import UpstreamClient
 from wheelhouse.index.upstream.combine import View, combine
 from wheelhouse.index.upstream.files import Files
@@ -254,12 +254,7 @@ class _OnDisk:
         return self.path
 
     def open_range(self, sha256: Sha256, start: int = 0, end: int | None = None) -> Iterator[bytes]:  # noqa: ARG002
-        with self.path.open("rb") as file:
-            file.seek(start)
-            left = None if end is None else end - start
-            while data := file.read(CHUNK if left is None else min(CHUNK, left)):
-                left = None if left is None else left - len(data)
-                yield data
+        return read_range(self.path, start, end)
 
 
 @dataclass(frozen=True, slots=True)

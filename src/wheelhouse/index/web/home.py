@@ -14,6 +14,7 @@ from heapq import nlargest
 from typing import TYPE_CHECKING
 
 from wheelhouse.errors import StoreDamagedError, StoreUnavailableError
+from wheelhouse.index.web.project import newest_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -47,6 +48,8 @@ class Summary:
     """Bytes."""
     latest: Release | None
     """None: no files."""
+    newest: str | None = None
+    """The version that an installer would choose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +86,8 @@ def summarize(manifest: Manifest) -> Summary:
             published=last.upload_time,
             files=sum(file.version == last.version for file in files),
         )
-    return Summary(files=len(files), size=sum(file.size for file in files), latest=latest)
+    size = sum(file.size for file in files)
+    return Summary(files=len(files), size=size, latest=latest, newest=newest_version(manifest))
 
 
 def show_home(names: Sequence[NormalizedName], look: Look | None) -> Home:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.responses import Response
 
 from wheelhouse.index.pages.conditions import best_body, is_known
@@ -36,6 +36,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+_CODE = re.compile(r"`([^`\n]+)`")
 _KILO = 1000
 
 
@@ -62,6 +63,7 @@ class Templates:
             lstrip_blocks=True,
         )
         self._environment.filters |= {"size": size, "day": day, "moment": moment, "seconds": seconds, "count": count}
+        self._environment.filters["marked"] = marked
         self.static: Mapping[str, bytes] = {path.name: path.read_bytes() for path in (_FOLDER / "static").iterdir()}
         digest = hashlib.sha256(b"".join(data for _, data in sorted(self.static.items()))).hexdigest()
         self.version = digest[:12]
@@ -125,6 +127,11 @@ def size(number: int) -> str:
 def count(number: int) -> str:
     """Return `12,345`."""
     return f"{number:,}"
+
+
+def marked(text: str) -> Markup:
+    """Return a message with what stands between backticks as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
 def day(when: datetime) -> Markup:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote
@@ -24,10 +25,10 @@ from urllib.parse import quote
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from wheelhouse.errors import IndexRefusesError, NotOnIndexError
+from wheelhouse.errors import IndexRefusesError, NotOnIndexError, WheelhouseError
 from wheelhouse.index.access.scopes import Action
 from wheelhouse.index.model import parse_project
-from wheelhouse.index.problems import problem_of
+from wheelhouse.index.problems import DeniedError, problem_of
 from wheelhouse.index.routes.site import asker_of
 from wheelhouse.index.web.reader import Reader
 
@@ -93,8 +94,11 @@ class _Web:
             problem = problem_of(error)
             if problem.ours:
                 LOG.exception("%s %s", request.method, request.url.path)
+            reader = None
+            with suppress(WheelhouseError, DeniedError):  # whoever it is: nobody that the menu is for
+                reader = self._reader(request)
             return await self._page(
-                request, None, "error.html", status=problem.status, headers=problem.headers, problem=problem
+                request, reader, "error.html", status=problem.status, headers=problem.headers, problem=problem
             )
 
     async def home(self, request: Request) -> Response:

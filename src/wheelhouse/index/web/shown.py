@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from wheelhouse.errors import NotOnIndexError, StoreUnavailableError
+from wheelhouse.errors import IndexRefusesError, NotOnIndexError, StoreUnavailableError
+from wheelhouse.index.model import parse_project
 from wheelhouse.index.web.about import About, read_about
 from wheelhouse.index.web.builds import STATES, Jobs, list_builds
 from wheelhouse.index.web.home import Board, show_home
 from wheelhouse.index.web.insides import Component, Insides, grafted_in, look_inside, open_blob
 from wheelhouse.index.web.memory import Memory
 from wheelhouse.index.web.project import files_of, find_version, installing, newest_version, show_project
-from wheelhouse.index.web.search import search
+from wheelhouse.index.web.search import LONGEST_QUERY, search
 from wheelhouse.index.web.waiting import show_waiting
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Found:
 
     results: Results
     summaries: Mapping[NormalizedName, Summary]
+    elsewhere: NormalizedName | None
+    """What may be had from an upstream, where nothing was found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +105,21 @@ class Shown:
         names = await self._names()
         reads = None if reader.reads(None) else reader.reads
         results = await asyncio.to_thread(search, names, query, page=page, reads=reads)
-        return Found(results=results, summaries=self._board.known(results.names))
+        return Found(
+            results=results,
+            summaries=self._board.known(results.names),
+            elsewhere=None if results.total else self._elsewhere(query, reader),
+        )
+
+    def _elsewhere(self, query: str, reader: Reader) -> NormalizedName | None:
+        mirror = self._site.catalog.mirror
+        if mirror is None or mirror.setup.offline or len(query) > LONGEST_QUERY:
+            return None
+        try:
+            name = parse_project(query.strip())
+        except IndexRefusesError:
+            return None
+        return name if reader.reads(name) and mirror.looks_for(name, None) else None
 
     async def _names(self) -> Sequence[NormalizedName]:
         entry = await self._site.catalog.find(None)
@@ -184,7 +201,7 @@ class Shown:
         reader.expect_runs(None)
         if self._site.pending is None:
             raise NotOnIndexError("this index keeps no spool")
-        return await asyncio.to_thread(show_waiting, self._site.pending)
+        return await asyncio.to_thread(show_waiting, self._site.pending, self._site.pending.outage)
 
     async def mirror(self, reader: Reader) -> MirrorStats:
         """Return how the mirror does."""

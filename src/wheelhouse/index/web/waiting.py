@@ -11,6 +11,7 @@ from wheelhouse.spool import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from wheelhouse.index.stores.guarded import Outage
     from wheelhouse.spool import Item, Stats
 
 MOST_SHOWN = 200
@@ -45,6 +46,14 @@ class ItemView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Down:
+    """The store does not answer."""
+
+    since: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """The page of a spool."""
 
@@ -56,10 +65,13 @@ class Waiting:
     items: tuple[ItemView, ...]
     left_out: int
     """How many more there are."""
+    down: Down | None = None
+    """None: the store answers, as far as is known."""
 
 
-def show_waiting(outbox: Outbox) -> Waiting:
-    """Read a spool."""
+def show_waiting(outbox: Outbox, outage: Outage | None = None) -> Waiting:
+    """Read a spool; `outage` is the store's."""
+    since = outage.since if outage is not None else None
     items, stats = outbox.items(), outbox.stats()
     return Waiting(
         waiting=stats.waiting,
@@ -69,6 +81,7 @@ def show_waiting(outbox: Outbox) -> Waiting:
         oldest=None if stats.oldest is None else _moment(stats.oldest),
         items=tuple(_item(item) for item in items[:MOST_SHOWN]),
         left_out=max(0, len(items) - MOST_SHOWN),
+        down=None if outage is None or since is None else Down(since=_moment(since), why=outage.why),
     )
 
 
