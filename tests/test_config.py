@@ -71,6 +71,16 @@ def test_find_workspace__option_before_environment_before_folder(tmp_path: Path)
     assert by_environment.dist == named / "dist"
 
 
+def test_find_workspace__state_by_environment__is_one_for_many_registries(tmp_path: Path) -> None:
+    environment = {"WHEELHOUSE_STATE": str(tmp_path / "state")}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "wheelhouse.toml").write_text('[paths]\nstate = "mine"\n')
+        workspace = find_workspace(start=tmp_path / name, registry=None, environment=environment)
+        assert workspace.state == tmp_path / "state"
+        assert workspace.registry == tmp_path / name / "recipes"
+
+
 def test_find_workspace__recipes_that_come_with_wheelhouse_are_not_written_to(tmp_path: Path) -> None:
     workspace = find_workspace(start=tmp_path, registry=None, environment={})
 

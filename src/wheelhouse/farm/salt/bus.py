@@ -123,7 +123,7 @@ def salt_bus(settings: SaltSettings, *, processes: Processes, log: Path) -> Iter
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"")
-    with processes.converse([_python(settings), _PROGRAM, settings.master_config], log=log) as conversation:
+    with processes.converse([_python(settings), "-I", _PROGRAM, settings.master_config], log=log) as conversation:
         try:
             line = conversation.hear(_START)
         except MachineError as error:
