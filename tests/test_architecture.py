@@ -22,7 +22,7 @@ FLOORS = (
     ("builders", "trial"),
     ("origin", "owners"),
     ("source", "requirements", "download"),
-    ("check", "diagnose", "repair", "repair_process", "seal", "difference"),
+    ("check", "diagnose", "repair", "repair_process", "seal", "difference", "reproduction"),
     ("sbom", "provenance"),
     ("registry", "recipe_lint", "recipe_schema"),
     ("job", "workplace"),

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 from wheelhouse import check, provenance, requirements, sbom, seal, source, trial
 from wheelhouse.builders import BuildRequest
-from wheelhouse.buildkey import build_key, changes
-from wheelhouse.difference import differences
-from wheelhouse.errors import BuildTimeoutError, CanceledError, MachineError, NotReproducibleError, WheelhouseError
+from wheelhouse.buildkey import build_key
+from wheelhouse.errors import BuildTimeoutError, CanceledError, MachineError, WheelhouseError
 from wheelhouse.facts import job_inputs
 from wheelhouse.joblog import JobLog
 from wheelhouse.origin import find_origin
 from wheelhouse.owners import with_owners
 from wheelhouse.process import Failure
 from wheelhouse.record import Cause, Record, WheelFile
+from wheelhouse.reproduction import Known
 from wheelhouse.results import provenance_beside
 from wheelhouse.wheel import SealedWheel, sha256_of
 from wheelhouse.workplace import workplace
@@ -43,9 +43,6 @@ if TYPE_CHECKING:
     from wheelhouse.results import Results
     from wheelhouse.source import SourceTree
     from wheelhouse.wheel import CheckedWheel
-
-#: Inputs that differ, named in a message.
-_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +81,7 @@ class Pipeline:
         """
         assert before.wheel is not None  # noqa: S101 - a finished job has one
         wheel = self.results.wheel(before)
-        return _Attempt(self, entry, dependencies).run(_Known(wheel=wheel, sha256=before.wheel.sha256, record=before))
+        return _Attempt(self, entry, dependencies).run(Known(wheel=wheel, sha256=before.wheel.sha256, record=before))
 
     def rebuild(
         self,
@@ -100,21 +97,8 @@ class Pipeline:
         `inputs` are those of its build key, as its provenance has them: where this machine's differ, the record says
         in what. `lock` has the build requirements that it was built with; None: those that would be taken now.
         """
-        known = _Known(wheel=wheel, sha256=sha256_of(wheel), key=seal.read_key(wheel), inputs=inputs, lock=lock)
+        known = Known(wheel=wheel, sha256=sha256_of(wheel), key=seal.read_key(wheel), inputs=inputs, lock=lock)
         return _Attempt(self, entry, dependencies).run(known)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    """A wheel that a build has to give again."""
-
-    wheel: Path
-    sha256: str
-    record: Record | None = None
-    """None: the wheel comes from elsewhere."""
-    key: str | None = None
-    inputs: Mapping[str, str] | None = None
-    lock: Lock | None = None
 
 
 class _Attempt:
@@ -136,7 +120,7 @@ class _Attempt:
         self._details: dict[str, object] = {}
         self._findings: tuple[check.Finding, ...] = ()
 
-    def run(self, known: _Known | None = None) -> Record:
+    def run(self, known: Known | None = None) -> Record:
         """Return the record of the attempt."""
         results = self._pipeline.results
         try:
@@ -154,7 +138,7 @@ class _Attempt:
             results.note(record)
         return record
 
-    def _build(self, work: Path, known: _Known | None) -> Record:
+    def _build(self, work: Path, known: Known | None) -> Record:
         pipeline, job = self._pipeline, self._job
         with self._log.stage("source"):
             tree = source.prepare(
@@ -175,7 +159,7 @@ class _Attempt:
         self._inputs = inputs
         self._key = build_key(self._inputs)
         if known is not None:
-            self._expect_key(self._key, known)
+            known.expect_key(self._key, self._inputs, log=self._log)
             return self._compare(self._make(tree, gathered, work, self._key), known)
         if not pipeline.force and (record := self._reusable(self._key)):
             return record
@@ -311,33 +295,9 @@ class _Attempt:
         image = self._details.get("image") or self._job.image
         return image if isinstance(image, str) else None
 
-    def _expect_key(self, key: str, known: _Known) -> None:
-        """Refuse to build what cannot be the same: the key is in the wheel. Raises NotReproducibleError."""
-        if known.key in {None, key}:
-            return
-        differing = list(changes(known.inputs, self._inputs)) if known.inputs is not None else []
-        for line in differing:
-            self._log.line(f"another input: {line}")
-        told = "; ".join(differing[:_SHOWN]) or "its provenance would tell in what"
-        more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
-        raise NotReproducibleError(
-            f"it would be built otherwise here: {told}{more}",
-            hint="build with the same image, tools and recipe as it was",
-        )
-
-    def _compare(self, sealed: SealedWheel, known: _Known) -> Record:
-        if sealed.sha256 == known.sha256:
-            return (known.record or self._record()).model_copy(update={"status": "built", "seconds": self._seconds()})
-        found = differences(known.wheel, sealed.path)
-        for difference in found:
-            self._log.line(str(difference))
-        kept = self._pipeline.workspace.state / "differing" / sealed.path.name
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(sealed.path, kept)
-        first = f": {found[0]}" if found else ""
-        raise NotReproducibleError(
-            f"the same key gave other bytes{first}", hint=f"compare with {kept}; the log lists every difference"
-        )
+    def _compare(self, sealed: SealedWheel, known: Known) -> Record:
+        known.expect_bytes(sealed, keep_in=self._pipeline.workspace.state / "differing", log=self._log)
+        return (known.record or self._record()).model_copy(update={"status": "built", "seconds": self._seconds()})
 
     def _go_on(self) -> None:
         """Raise CanceledError where the run is stopped, BuildTimeoutError where the job's time is over."""

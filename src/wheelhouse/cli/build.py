@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wheelhouse.cli.selecting import Selected, make_builders, plan_for, reasons, selecting
+from wheelhouse.cli.selecting import Selected, make_builders, only_jobs, plan_for, refuse_what_is_impossible, selecting
 from wheelhouse.cli.session import pass_session
-from wheelhouse.errors import CanceledError, JobsFailedError, MachineError, NotReproducibleError, UsageError
+from wheelhouse.cli.signals import stopping_on_signals
+from wheelhouse.errors import CanceledError, JobsFailedError, NotReproducibleError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from types import FrameType
+    from collections.abc import Iterable, Mapping, Sequence
 
     from wheelhouse.builders import Builder
     from wheelhouse.cli.session import Session
@@ -203,35 +201,6 @@ def _record_on_index(session: Session, records: Mapping[str, Record]) -> dict[st
         return {id_: send_record(index, results, record) for id_, record in records.items()}
 
 
-def only_jobs(plan: Plan, ids: Sequence[str]) -> Plan:
-    """Narrow the plan to some jobs and those that they depend on."""
-    if not ids:
-        return plan
-    from wheelhouse.plan import Plan  # noqa: PLC0415 - start-up time
-
-    entries = {entry.job.id: entry for entry in plan.entries}
-    if unknown := [id_ for id_ in ids if id_ not in entries]:
-        raise UsageError(
-            f"no job `{unknown[0]}` in this plan", hint="`wheelhouse plan` with the same options lists them"
-        )
-    wanted: set[str] = set()
-    waiting = list(ids)
-    while waiting:
-        id_ = waiting.pop()
-        wanted.add(id_)
-        waiting += [needed for needed in entries[id_].depends if needed not in wanted]
-    return Plan(tuple(entry for id_, entry in entries.items() if id_ in wanted))
-
-
-def refuse_what_is_impossible(plan: Plan, selected: Selected) -> None:
-    """Raise MachineError where a project, Python or architecture that was named can be built for no target here."""
-    possible = {selected.asked_for(entry) for entry in plan.entries if entry.action != "unavailable"}
-    missing = [entry for entry in plan.having("unavailable") if selected.asked_for(entry) not in possible]
-    if missing:
-        hints = dict.fromkeys(entry.hint for entry in missing if entry.hint)
-        raise MachineError("cannot be built here: " + "; ".join(reasons(missing)), hint=next(iter(hints), None))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
     """One call of `build`."""
@@ -345,21 +314,6 @@ def make_pipeline(
         force=force,
         environment=os.environ,
     )
-
-
-@contextmanager
-def stopping_on_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP stop a run as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's signature
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def build_once(session: Session, selected: Selected) -> tuple[Record, ...]:

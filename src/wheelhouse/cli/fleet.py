@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from wheelhouse.cli.build import only_jobs, refuse_what_is_impossible, stopping_on_signals
-from wheelhouse.cli.selecting import jobs_by_id, jobs_for
+from wheelhouse.cli.selecting import jobs_by_id, jobs_for, only_jobs, refuse_what_is_impossible
+from wheelhouse.cli.signals import stopping_on_signals
 from wheelhouse.errors import CanceledError, JobsFailedError, UsageError
 
 if TYPE_CHECKING:

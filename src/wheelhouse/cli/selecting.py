@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import click
 
 from wheelhouse.cli.completion import recipe_names
-from wheelhouse.errors import UsageError
+from wheelhouse.errors import MachineError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -189,3 +189,32 @@ def reasons(impossible: Iterable[Planned]) -> Sequence[str]:
     for entry in impossible:
         by_reason.setdefault(entry.reason, []).append(str(entry.job.target))
     return [f"{', '.join(dict.fromkeys(targets))}: {reason}" for reason, targets in by_reason.items()]
+
+
+def only_jobs(plan: Plan, ids: Sequence[str]) -> Plan:
+    """Narrow the plan to some jobs and those that they depend on."""
+    if not ids:
+        return plan
+    from wheelhouse.plan import Plan  # noqa: PLC0415 - start-up time
+
+    entries = {entry.job.id: entry for entry in plan.entries}
+    if unknown := [id_ for id_ in ids if id_ not in entries]:
+        raise UsageError(
+            f"no job `{unknown[0]}` in this plan", hint="`wheelhouse plan` with the same options lists them"
+        )
+    wanted: set[str] = set()
+    waiting = list(ids)
+    while waiting:
+        id_ = waiting.pop()
+        wanted.add(id_)
+        waiting += [needed for needed in entries[id_].depends if needed not in wanted]
+    return Plan(tuple(entry for id_, entry in entries.items() if id_ in wanted))
+
+
+def refuse_what_is_impossible(plan: Plan, selected: Selected) -> None:
+    """Raise MachineError where a project, Python or architecture that was named can be built for no target here."""
+    possible = {selected.asked_for(entry) for entry in plan.entries if entry.action != "unavailable"}
+    missing = [entry for entry in plan.having("unavailable") if selected.asked_for(entry) not in possible]
+    if missing:
+        hints = dict.fromkeys(entry.hint for entry in missing if entry.hint)
+        raise MachineError("cannot be built here: " + "; ".join(reasons(missing)), hint=next(iter(hints), None))
