@@ -81,6 +81,8 @@ class Server:
     process: psutil.Process
     json: bool = True
     """Whether it has the JSON form."""
+    wheels: bool = True
+    """Whether it has the files, or pages alone."""
     large: bool = False
     """Whether it has the large wheels too."""
     says: str = ""
@@ -317,4 +319,4 @@ def django(wheels: Wheels, public: Path, folder: Path) -> Iterator[Server]:
     pages = f"http://127.0.0.1:{port}/simple/"
     with running(command, answers=f"{pages}{wheels.names[0]}/", log=folder / "django.log", cwd=folder) as process:
         says = "the pages themselves, in memory"
-        yield Server(name="Django, minimal view", pages=pages, process=process, json=False, says=says)
+        yield Server(name="Django, minimal view", pages=pages, process=process, json=False, wheels=False, says=says)

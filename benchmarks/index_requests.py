@@ -109,7 +109,7 @@ def questions(server: Server, wheels: Wheels, large: Wheels) -> list[Question]:
             headers=f'["Accept"]="{JSON}"',
             needs_json=True,
         ),
-        Question(name="wheel", paths=files(server, wheels)),
+        Question(name="wheel", paths=files(server, wheels) if server.wheels else ()),
         Question(name="large wheel", paths=files(server, large) if server.large else (), large=large.size),
     ]
 
