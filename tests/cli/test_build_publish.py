@@ -94,6 +94,27 @@ def test_build_publish__the_index_keeps_no_records__the_wheel_is_published_all_t
         assert done.returncode == 0, done.stderr
         assert record["details"]["published"]["outcome"] == "published"
         assert record["details"]["not recorded"]
+        command = [sys.executable, "-m", "wheelhouse", "--registry", str(registry), "spool", "list", "--json"]
+        spooled = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        assert spooled["items"] == []  # nobody would ever take the record
+
+
+def test_build_publish__the_index_is_down__wheel_and_record_come_by_the_spool(tmp_path: Path) -> None:
+    registry = tmp_path / "registry"
+    with index_server(tmp_path / "index", "--allow-anonymous-upload") as server:
+        settings = f'[build]\nbuilder = "host"\n[publish]\nurl = "{server.url}/legacy/"\n'
+    port = server.url.rpartition(":")[2]
+    tiny.write_registry(registry, tiny.Tiny(name="ant"), settings=settings)
+    (record,) = json.loads(build(registry, "--json", WHEELHOUSE_TICKET="run-1.1").stdout)
+    assert record["details"]["published"]["outcome"] == "spooled"
+    assert "cannot be reached" in record["details"]["not recorded"]
+    command = [sys.executable, "-m", "wheelhouse", "--registry", str(registry), "spool", "retry", "--json"]
+    with index_server(tmp_path / "index", "--allow-anonymous-upload", "--port", port) as server:
+        sent = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        assert [one["outcome"] for one in sent] == ["published", "published"]
+        assert {one["wheel"] for one in sent} == {record["wheel"]["filename"], record["job"]}
+        told = requests.get(f"{server.url}/_/records/{record['job']}", timeout=10).json()
+    assert told["wheel"] == record["wheel"]
 
 
 @contextmanager

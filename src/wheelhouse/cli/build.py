@@ -191,14 +191,18 @@ def _publish_quietly(session: Session, records: Mapping[str, Record]) -> dict[st
 
 def _record_on_index(session: Session, records: Mapping[str, Record]) -> dict[str, Record]:
     """Send records to the index that wheels go to, and return them."""
-    from wheelhouse.cli.recording import IndexRecords, send_record  # noqa: PLC0415 - start-up time
+    from wheelhouse.cli.publish import open_spool  # noqa: PLC0415 - start-up time
+    from wheelhouse.cli.recording import IndexRecords, send_record  # noqa: PLC0415 - likewise
     from wheelhouse.publish import find_destination  # noqa: PLC0415 - likewise
     from wheelhouse.results import Results  # noqa: PLC0415 - likewise
 
     settings, results = session.workspace.config.publish, Results(session.workspace)
     destination = find_destination(index_url=None, repository=None, settings=settings, environment=os.environ)
-    with IndexRecords.of(destination.url, tell=lambda text: click.echo(text, err=True)) as index:
-        return {id_: send_record(index, results, record) for id_, record in records.items()}
+    with (
+        IndexRecords.of(destination.url, tell=lambda text: click.echo(text, err=True)) as index,
+        open_spool(session) as spool,
+    ):
+        return {id_: send_record(index, spool, results, record) for id_, record in records.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

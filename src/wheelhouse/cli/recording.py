@@ -1,20 +1,30 @@
-"""Records of builds to and from the index that wheels are published to: what a farm asks where its own were lost."""
+"""Records of builds to and from the index that wheels are published to: what a farm asks where its own were lost.
+
+They go by way of the spool, as wheels do: what the index does not take now is delivered by the next build or
+`wheelhouse spool retry`. An index keeps the newest record of a job, so one that comes late does no harm.
+"""
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
-from wheelhouse.errors import NotOnIndexError, WheelhouseError
+import orjson
+
+from wheelhouse.errors import IndexUnavailableError, NotAllowedError, NotOnIndexError, WheelhouseError
 from wheelhouse.index.client import IndexClient
+from wheelhouse.publish import Destination, Outcome, Reply, Sender, Verdict, deliver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from wheelhouse.record import Record
     from wheelhouse.results import Results
+    from wheelhouse.spool import Spool
 
 _PATH = "/_/records/"
 _LOG_CHARACTERS = 64 * 1024
@@ -31,8 +41,8 @@ class IndexRecords:
 
     @classmethod
     def of(cls, url: str, tell: Callable[[str], None]) -> Self:
-        """Find out what is needed to ask the index that takes uploads at an address. Raises UsageError."""
-        return cls(client=IndexClient.of(url, os.environ), tell=tell)
+        """Find out what is needed to ask the index that takes uploads, or records, at an address. Raises UsageError."""
+        return cls(client=IndexClient.of(url.removesuffix(_PATH), os.environ), tell=tell)
 
     def __enter__(self) -> Self:
         self.client.__enter__()
@@ -57,14 +67,17 @@ class IndexRecords:
         except (WheelhouseError, ValueError):
             return None
 
-    def keep(self, record: Record, log: str) -> str:
-        """Send a record and the end of its log; return why that failed, or nothing."""
-        told = {"record": record.model_dump(mode="json"), "log": log[-_LOG_CHARACTERS:]}
+    def upload(self, path: Path, *, name: str, sha256: str, attestations: str | None = None) -> Reply:  # noqa: ARG002 - a wheel's
+        """Send what was made of a job's record; the name is the job's id."""
         try:
-            self.client.ask("PUT", f"{_PATH}{record.job}", told)
+            self.client.ask("PUT", f"{_PATH}{name}", orjson.loads(path.read_bytes()))
+        except IndexUnavailableError as error:
+            return Reply(verdict=Verdict.OUTAGE, reason=str(error))
+        except NotAllowedError as error:
+            return Reply(verdict=Verdict.DENIED, reason=str(error))
         except WheelhouseError as error:
-            return str(error)
-        return ""
+            return Reply(verdict=Verdict.REFUSED, reason=str(error))
+        return Reply(verdict=Verdict.DELIVERED)
 
     def _list(self) -> dict[str, datetime]:
         if self._listed is None:
@@ -79,11 +92,25 @@ class IndexRecords:
         return self._listed
 
 
-def send_record(records: IndexRecords, results: Results, record: Record) -> Record:
-    """Send a record with its log, and return it; its details say where that failed."""
+def takes_records(url: str) -> bool:
+    """Say whether records go to an address, and not wheels."""
+    return url.endswith(_PATH)
+
+
+def send_record(records: IndexRecords, spool: Spool, results: Results, record: Record) -> Record:
+    """Send a record with the end of its log, behind what waits; return it with what became of that, in its details."""
     try:
         log = results.log_path(record.job).read_text("utf-8", "replace")
     except OSError:
         log = ""
-    problem = records.keep(record, log)
+    told = {"record": record.model_dump(mode="json"), "log": log[-_LOG_CHARACTERS:]}
+    destination = Destination(url=f"{records.client.root}{_PATH}")
+    item = spool.accept(
+        io.BytesIO(orjson.dumps(told)), target=destination.url, name=record.job, order_key=record.project
+    )
+    sent = deliver(Sender(destination=destination, uploader=records, spool=spool), jobs=1).sent
+    own = next((one for one in sent if (one.filename, one.sha256) == (item.name, item.sha256)), None)
+    if own is not None and own.outcome is Outcome.REFUSED:
+        spool.forget(item.id)  # nobody will want it later: the record stays where it was made
+    problem = own.reason if own is not None else item.verdict
     return record.model_copy(update={"details": {**record.details, "not recorded": problem}}) if problem else record

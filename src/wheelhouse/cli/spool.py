@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wheelhouse.cli.session import Session
-    from wheelhouse.publish import Sent
+    from wheelhouse.publish import Destination, Sent, Uploader
     from wheelhouse.spool import Item, Spool, Stats
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -54,7 +54,7 @@ _ADDRESS = _AddressType()
 
 @click.group()
 def spool() -> None:
-    """Look after wheels that were accepted for an index and are not yet there.
+    """Look after wheels, and records of builds, that were accepted for an index and are not yet there.
 
     There are two spools: that of `wheelhouse publish` and that of `wheelhouse serve`, whose items are written index:12.
     """
@@ -134,7 +134,7 @@ def retry(session: Session, *, items: tuple[_Address, ...], timeout: float, as_j
         for url in dict.fromkeys(item.target for item in waiting):
             repository = next((item.fields.get("repository") for item in waiting if item.target == url), None)
             destination = Destination(url=url, repository=repository)
-            with connect(destination, timeout=timeout, settings=session.workspace.config.publish) as uploader:
+            with _uploader(session, destination, timeout=timeout) as uploader:
                 sender = Sender(
                     destination=destination,
                     uploader=uploader,
@@ -199,6 +199,19 @@ def fsck(session: Session, *, as_json: bool) -> None:
             where=os.fspath(session.workspace.state),
             hint="publish these wheels again; `wheelhouse spool drop` gives up what cannot be had",
         )
+
+
+@contextmanager
+def _uploader(session: Session, destination: Destination, *, timeout: float) -> Iterator[Uploader]:
+    """Give what delivers to an address: wheels, or the records of builds."""
+    from wheelhouse.cli.recording import IndexRecords, takes_records  # noqa: PLC0415 - start-up time
+
+    if takes_records(destination.url):
+        with IndexRecords.of(destination.url, session.talk.print) as records:
+            yield records
+        return
+    with connect(destination, timeout=timeout, settings=session.workspace.config.publish) as uploader:
+        yield uploader
 
 
 def _hurry_index(session: Session, items: list[_Address]) -> None:

@@ -178,7 +178,7 @@ def status() -> Told:
 
 
 def deliver() -> Any:
-    """Deliver the wheels that wait here for an index that was down.
+    """Deliver the wheels and records that wait here for an index that was down.
 
     CLI Example:
 
