@@ -63,12 +63,18 @@ def config_schema() -> dict[str, Any]:
 
 def _schema_of(model: type[Strict], *, title: str) -> dict[str, Any]:
     schema = model.model_json_schema(by_alias=True, mode="validation", schema_generator=_ForEditors)
-    documents = _docstrings(sys.modules[model.__module__])
+    documents = {key: text for module in _modules(model) for key, text in _docstrings(module).items()}
     for name, table in [(model.__name__, schema), *schema.get("$defs", {}).items()]:
         table.pop("title", None)
         for key, value in table.get("properties", {}).items():
             _describe(value, documents.get((name, key.replace("-", "_"))))
     return {"$schema": GenerateJsonSchema.schema_dialect, "title": title, **schema}
+
+
+def _modules(model: type[Strict]) -> list[Any]:
+    """Return the modules that a model and its tables are written in."""
+    tables = [field.annotation for field in model.model_fields.values() if isinstance(field.annotation, type)]
+    return [sys.modules[name] for name in dict.fromkeys(table.__module__ for table in (model, *tables))]
 
 
 def _describe(field: dict[str, Any], text: str | None) -> None:

@@ -90,7 +90,8 @@ def _outcome(record: Record, *, reused: bool = False) -> str:
     if record.status == "built":
         assert record.wheel is not None  # noqa: S101 - a built record has one
         if reused:
-            return f"[green]reused[/] {record.wheel.filename}"
+            adopted = " (taken over from where it was built)" if "adopted" in record.details else ""
+            return f"[green]reused[/] {record.wheel.filename}{adopted}"
         size = f"{record.wheel.size / _KILO:.0f} kB"
         tested = "" if record.executed else ", [yellow]not executed[/]"
         if "adopted" in record.details:
