@@ -20,8 +20,6 @@ from small_wheels import SmallWheel
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_OF_A_PROJECT = 60
-"""Files; then the next one begins."""
 _PATIENCE = 30
 _AGAIN = 503
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -63,6 +61,8 @@ class Uploaders:
     count: int = 3
     size: int = 2000
     """Bytes in a wheel, about: every tenth has fifty times as many."""
+    of_a_project: int = 60
+    """Files; then the next one begins."""
     local: str = ""
     """The end of all versions, where others upload to the same projects: `+one`."""
     target: str | None = None
@@ -102,7 +102,7 @@ class Uploaders:
         while not self._ended.is_set():
             serial = next(self._serial)
             wheel = SmallWheel(
-                name=f"spam{serial // _OF_A_PROJECT}",
+                name=f"spam{serial // self.of_a_project}",
                 version=f"1.{serial}{self.local}",
                 files={"spam.py": f"# {serial}\n" + "x" * self.size * (50 if serial % 10 == 0 else 1)},
             )

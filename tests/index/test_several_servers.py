@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SECONDS = 3.0
 #: Seconds that a busy machine is given until all of them have changed something.
 PATIENCE = 60.0
+#: All of them change `spam0`, however fast the machine is.
+MANY = 1_000_000
 OPTIONS = ("--allow-anonymous-upload", "--store", "s3://wheels/index")
 
 
@@ -82,8 +84,8 @@ def test_servers__over_one_bucket__lose_no_change(tmp_path: Path, monkeypatch: p
         with (
             index_server(tmp_path / "one", *OPTIONS) as one,
             index_server(tmp_path / "two", *OPTIONS) as two,
-            Uploaders(count=1, local="+one") as ours,
-            Uploaders(count=1, local="+two") as theirs,
+            Uploaders(count=1, of_a_project=MANY, local="+one") as ours,
+            Uploaders(count=1, of_a_project=MANY, local="+two") as theirs,
             ThreadPoolExecutor() as pool,
         ):
             token = wheelhouse(two.registry, "token", "create", "ci", "--scope", "yank:*")
