@@ -100,13 +100,14 @@ class Took:
     server: float
 
 
-def run(way: Way) -> Took:
+def run(way: Way, room: Path) -> Took:
     """Upload all wheels once."""
-    with tempfile.TemporaryDirectory(prefix="uploads-") as name, ExitStack() as stack:
-        command, process = way.begin(Path(name), stack)
+    folder = Path(tempfile.mkdtemp(dir=room))
+    with ExitStack() as stack:
+        command, process = way.begin(folder, stack)
         server = peers.Server(name=way.name, pages="", process=process)
         before, begun = server.cpu(), time.monotonic()
-        child = subprocess.Popen(command, cwd=name, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        child = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(child.pid, 0)
         wall = time.monotonic() - begun
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -115,17 +116,17 @@ def run(way: Way) -> Took:
         return Took(wall=wall, client=usage.ru_utime + usage.ru_stime, server=server.cpu() - before)
 
 
-def uploads(wheels: Path, *, rounds: int) -> None:
+def uploads(wheels: Path, room: Path, *, rounds: int) -> None:
     """Compare in turn, and print medians."""
     load = os.getloadavg()[0]
     compared = ways(wheels)
     took: dict[str, list[Took]] = {way.name: [] for way in compared}
     for _ in range(rounds):
         for way in compared:
-            took[way.name].append(run(way))
+            took[way.name].append(run(way, room))
     table = Table(
         *("", "wall s", "spread", "to the first", "client CPU s", "server CPU s", "both, ms an upload"),
-        title=f"{COUNT} wheels of {SIZE:,} bytes",
+        title=f"{len(list(wheels.glob('*.whl')))} wheels of {SIZE:,} bytes",
     )
     medians = {
         name: Took(**{part: statistics.median(getattr(one, part) for one in found) for part in Took.__slots__})
@@ -169,9 +170,9 @@ def files(wheels: Path) -> list[str]:
     return [os.fspath(path) for path in sorted(wheels.glob("*.whl"))]
 
 
-def replay(wheels: Path, *, rounds: int) -> None:
+def replay(wheels: Path, room: Path, *, rounds: int) -> None:
     """Upload while the bucket is down; tell how long it takes until it has everything."""
-    took = [_replay(wheels) for _ in range(rounds)]
+    took = [_replay(wheels, Path(tempfile.mkdtemp(dir=room))) for _ in range(rounds)]
     accepted, brought, cpu = (statistics.median(one) for one in zip(*took, strict=True))
     Console(width=120).print(
         f"{COUNT} uploads, all of their own projects, taken in {accepted:.1f} s while the bucket was down; "
@@ -180,10 +181,10 @@ def replay(wheels: Path, *, rounds: int) -> None:
     )
 
 
-def _replay(wheels: Path) -> tuple[float, float, float]:
+def _replay(wheels: Path, folder: Path) -> tuple[float, float, float]:
     """Return the seconds that the uploads and the replay took, and the server's CPU seconds for the replay."""
-    with tempfile.TemporaryDirectory(prefix="replay-") as name, ExitStack() as stack:
-        folder, port = Path(name), peers.free_port()
+    with ExitStack() as stack:
+        port = peers.free_port()
         (folder / "data" / "wheels").mkdir(parents=True)
         os.environ.update(bucket_environment(port))
         bucket = stack.enter_context(ExitStack())
@@ -224,11 +225,17 @@ def _waiting(root: str, secret: str) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--versions", type=int, default=1, help="of each project")
+    arguments = parser.parse_args()
+    rounds, versions = arguments.rounds, arguments.versions
+    # Nothing is removed before the end: ext4 looks at each file that was just removed before it makes a new one, which
+    # made the fourth round three times slower than the first.
     with tempfile.TemporaryDirectory(prefix="uploads-") as name:
-        wheels = peers.Wheels.make(Path(name), projects=COUNT, versions=1, size=SIZE)
-        uploads(wheels.folder, rounds=rounds)
-        replay(wheels.folder, rounds=rounds)
+        place = Path(name) / "wheels"
+        place.mkdir()
+        wheels = peers.Wheels.make(place, projects=COUNT // versions, versions=versions, size=SIZE)
+        uploads(wheels.folder, Path(name), rounds=rounds)
+        replay(wheels.folder, Path(name), rounds=rounds)
     print(json.dumps({"load": os.getloadavg()[0]}))
 
 

@@ -84,3 +84,11 @@ def form(fields: Mapping[str, str], *, filename: str, content: bytes) -> tuple[b
     head = f'Content-Disposition: form-data; name="content"; filename="{filename}"\r\n\r\n'.encode()
     body = b"".join(b"--frontier\r\n" + part + b"\r\n" for part in [*parts, head + content]) + b"--frontier--\r\n"
     return body, "multipart/form-data; boundary=frontier"
+
+
+def parcel(*files: tuple[str, bytes], **fields: str) -> tuple[bytes, str]:
+    """Return the body of a request with many files, each with the same fields before it, and its content type."""
+    parts = [form(fields, filename=filename, content=content)[0] for filename, content in files]
+    return b"".join(part.removesuffix(b"--frontier--\r\n") for part in parts) + b"--frontier--\r\n", (
+        "multipart/form-data; boundary=frontier"
+    )

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from arrivals import sha256
-from asgi import form
+from asgi import form, parcel
 from small_wheels import SmallWheel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _PATIENCE = 30
 _AGAIN = 503
@@ -61,6 +61,8 @@ class Uploaders:
     count: int = 3
     size: int = 2000
     """Bytes in a wheel, about: every tenth has fifty times as many."""
+    parcel: int = 1
+    """Files in every second request; in the others is one."""
     of_a_project: int = 60
     """Files; then the next one begins."""
     local: str = ""
@@ -99,34 +101,58 @@ class Uploaders:
             time.sleep(0.005)
 
     def _work(self) -> None:
-        while not self._ended.is_set():
-            serial = next(self._serial)
-            wheel = SmallWheel(
-                name=f"spam{serial // self.of_a_project}",
-                version=f"1.{serial}{self.local}",
-                files={"spam.py": f"# {serial}\n" + "x" * self.size * (50 if serial % 10 == 0 else 1)},
-            )
-            data = packed(wheel)
-            body, headers = upload_of(wheel, data)
-            while not self._ended.is_set() and not self._try(wheel.filename, body, headers, data):
-                self._ended.wait(0.01)
+        for turn in itertools.count():
+            if self._ended.is_set():
+                return
+            wheels = dict(self._wheel(next(self._serial)) for _ in range(self.parcel if turn % 2 else 1))
+            while wheels and not self._ended.is_set():
+                left = self._try(wheels)
+                wheels = {name: wheel for name, wheel in wheels.items() if name in left}
+                if left:
+                    self._ended.wait(0.01)
 
-    def _try(self, filename: str, body: bytes, headers: Mapping[str, str], data: bytes) -> bool:
+    def _wheel(self, serial: int) -> tuple[str, tuple[SmallWheel, bytes]]:
+        wheel = SmallWheel(
+            name=f"spam{serial // self.of_a_project}",
+            version=f"1.{serial}{self.local}",
+            files={"spam.py": f"# {serial}\n" + "x" * self.size * (50 if serial % 10 == 0 else 1)},
+        )
+        return wheel.filename, (wheel, packed(wheel))
+
+    def _try(self, wheels: Mapping[str, tuple[SmallWheel, bytes]]) -> set[str]:
+        """Upload once; return what is to be uploaded again."""
         target = self.target
         if target is None:
-            return False
+            return set(wheels)
         try:
-            status, said = ask(target, "/legacy/", method="POST", body=body, headers=headers)
+            told = dict(self._ask(target, wheels))
         except (OSError, http.client.HTTPException):
             self.broken += 1
-            return False
-        if status == http.HTTPStatus.OK:
-            self.acknowledged[filename] = data
-            return True
-        self.broken += 1
-        if status != _AGAIN:
-            self.refused.append(f"{filename}: {status} {said[:300]!r}")
-        return status != _AGAIN
+            return set(wheels)
+        for name, (status, said) in told.items():
+            if status == http.HTTPStatus.OK:
+                self.acknowledged[name] = wheels[name][1]
+                continue
+            self.broken += 1
+            if status != _AGAIN:
+                self.refused.append(f"{name}: {status} {said[:300]!r}")
+        return {name for name, (status, _) in told.items() if status == _AGAIN}
+
+    def _ask(
+        self, target: str, wheels: Mapping[str, tuple[SmallWheel, bytes]]
+    ) -> Iterator[tuple[str, tuple[int, str | bytes]]]:
+        """Yield the status and the words for each file."""
+        if len(wheels) == 1:
+            for name, (wheel, data) in wheels.items():
+                body, headers = upload_of(wheel, data)
+                yield name, ask(target, "/legacy/", method="POST", body=body, headers=headers)
+            return
+        body, kind = parcel(*((name, data) for name, (_, data) in wheels.items()))
+        status, said = ask(target, "/legacy/parcel", method="POST", body=body, headers={"Content-Type": kind})
+        if status != http.HTTPStatus.OK:
+            yield from ((name, (status, said)) for name in wheels)
+            return
+        yield from ((file["filename"], (file["status"], file["message"])) for file in json.loads(said)["files"])
 
 
 def not_there(url: str, files: Mapping[str, bytes], *, bytes_of: Iterable[str]) -> list[str]:

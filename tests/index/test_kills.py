@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 ROUNDS = int(os.environ.get("WHEELHOUSE_ROUNDS", "6"))
 FIRST = 3
 """Files of a round that are acknowledged before anything happens."""
+PARCEL = 20
+"""Files in every second request: enough to be brought to the disk by one wait."""
 LONGEST = 0.5
 """Seconds of uploads after that."""
 CHANCE = random.Random(20)  # noqa: S311 - only spreads the moments
@@ -134,7 +136,7 @@ def a_trial(folder: Path, monkeypatch: pytest.MonkeyPatch, uploaders: Uploaders,
 def test_folder__server_killed_under_uploads__keeps_what_it_acknowledged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Uploaders() as uploaders:
+    with Uploaders(parcel=PARCEL) as uploaders:
         trial = a_trial(tmp_path, monkeypatch, uploaders)
         for _ in range(ROUNDS):
             trial.upload_and_kill()
@@ -152,7 +154,7 @@ def test_bucket__server_killed_under_uploads_and_bucket_down_at_times__keeps_wha
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "buckets" / "wheels").mkdir(parents=True)
-    with ExitStack() as service, Uploaders() as uploaders:
+    with ExitStack() as service, Uploaders(parcel=PARCEL) as uploaders:
         port = service.enter_context(bucket_server(tmp_path / "buckets"))
         for name, value in bucket_environment(port).items():
             monkeypatch.setenv(name, value)

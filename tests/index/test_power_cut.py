@@ -19,8 +19,10 @@ from wheelhouse.index.stores.folder import FolderStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-ENOUGH = 20
+ENOUGH = 90
 """Files acknowledged before the cut."""
+PARCEL = 20
+"""Files in every second request: enough to be brought to the disk by one wait."""
 ANYBODY = "--allow-anonymous-upload"
 
 pytestmark = pytest.mark.slow
@@ -33,7 +35,7 @@ def upload_until_the_cut(folder: Path, *options: str) -> Uploaders:
     with (
         mounted(image, folder / "before") as disk,
         index_server(disk / "registry", ANYBODY, *options) as server,
-        Uploaders(size=200) as uploaders,
+        Uploaders(size=200, parcel=PARCEL) as uploaders,
     ):
         uploaders.target = server.url
         uploaders.wait_for(ENOUGH)

@@ -22,6 +22,7 @@ from wheelhouse.errors import AttestationError
 from wheelhouse.provenance import statement
 from wheelhouse.publish import Destination, Publishable, Verdict, prepare, publish
 from wheelhouse.publish.attesting import attest, attestations_of
+from wheelhouse.publish.login import Login
 from wheelhouse.publish.sigstore import Unsigned, find_identity
 from wheelhouse.publish.twine_uploader import TwineUploader
 from wheelhouse.record import Origin, Pinned, WheelFile
@@ -121,7 +122,7 @@ def test_publish__attestations__reach_a_real_index_by_twine(
     )
     with index_server(registry, "--allow-anonymous-upload") as server:
         destination = Destination(url=f"{server.url}/legacy/")
-        with TwineUploader(destination, environment={}, timeout=10) as uploader:
+        with TwineUploader(destination, Login(), timeout=10) as uploader:
             reply = uploader.upload(wheel.path, name=wheel.path.name, sha256=wheel.sha256, attestations=text)
     assert (reply.verdict, words in reply.reason) == (verdict, True), reply
 

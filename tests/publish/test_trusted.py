@@ -22,6 +22,7 @@ from servers import Answer, serve
 from small_wheels import SmallWheel
 from wheelhouse.errors import TrustedPublishingError
 from wheelhouse.publish import Destination
+from wheelhouse.publish.login import find_login
 from wheelhouse.publish.trusted import Renewed, TrustedPublishing
 from wheelhouse.publish.twine_uploader import TwineUploader
 from wheelhouse.wheel import sha256_of
@@ -259,7 +260,8 @@ def test_uploader__token__is_looked_up_for_each_upload(tmp_path: Path, monkeypat
     wheel, tokens = SmallWheel().write(tmp_path), iter(["at-start", "one", "two"])
     with fake_index() as index:
         destination = Destination(url=index.url)
-        with TwineUploader(destination, environment={}, timeout=10.0, token=lambda: next(tokens)) as uploader:
+        login = find_login(destination, {}, lambda: next(tokens))
+        with TwineUploader(destination, login, timeout=10.0) as uploader:
             for _ in range(2):
                 uploader.upload(wheel, name=wheel.name, sha256=sha256_of(wheel))
     assert index.users == {"__token__:one", "__token__:two"}

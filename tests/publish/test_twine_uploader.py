@@ -13,6 +13,7 @@ from real_index import free_port, pypi_server
 from small_wheels import SmallWheel
 from wheelhouse.errors import UsageError
 from wheelhouse.publish import Destination, Reply, Verdict
+from wheelhouse.publish.login import Login, find_login
 from wheelhouse.publish.twine_uploader import TwineUploader
 from wheelhouse.wheel import sha256_of
 
@@ -54,7 +55,9 @@ def upload(
     repository: str | None = None,
 ) -> Reply:
     destination = Destination(url=url, repository=repository)
-    with TwineUploader(destination, environment=environment or {}, timeout=timeout) as uploader:
+    login = find_login(destination, environment or {})
+    certificates = (environment or {}).get("TWINE_CERT")
+    with TwineUploader(destination, login, timeout=timeout, certificates=certificates) as uploader:
         return uploader.upload(path, name=name, sha256=sha256 or sha256_of(path))
 
 
@@ -188,7 +191,7 @@ def test_upload__several_threads(index: FakeIndex, tmp_path: Path) -> None:
     paths = [SmallWheel(version=f"1.{number}").write(tmp_path / "dist") for number in range(20)]
 
     with (
-        TwineUploader(Destination(url=index.url), environment={}, timeout=10.0) as uploader,
+        TwineUploader(Destination(url=index.url), Login(), timeout=10.0) as uploader,
         ThreadPoolExecutor(4) as pool,
     ):
         replies = list(pool.map(lambda path: uploader.upload(path, name=path.name, sha256=sha256_of(path)), paths))

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from wheelhouse.cli.session import Session
     from wheelhouse.config import PublishSettings
-    from wheelhouse.publish import Destination, Publishable, Sent, Uploader
+    from wheelhouse.publish import Destination, Publishable, Sent
+    from wheelhouse.publish.connection import Connection
     from wheelhouse.spool import Spool
 
 #: Upload so many at once: the way to the index and back, and its waiting for a disk, are to lie over each other.
@@ -138,16 +139,19 @@ def publish(
     ready = with_attestations(session, ready, asked=attestations)
     delivered = "published" if staging is None else "staged"
     with ExitStack() as stack:
+        connection = stack.enter_context(
+            connect(
+                destination,
+                timeout=timeout,
+                settings=settings,
+                environment=staging.environment if staging else os.environ,
+                many=len(ready) > 1,
+            )
+        )
         sender = Sender(
             destination=destination,
-            uploader=stack.enter_context(
-                connect(
-                    destination,
-                    timeout=timeout,
-                    settings=settings,
-                    environment=staging.environment if staging else os.environ,
-                )
-            ),
+            uploader=connection,
+            many=connection.parcels,
             spool=None if no_spool or staging else stack.enter_context(open_spool(session)),
             skip_existing=skip_existing,
             tell=teller(session, as_json=as_json, delivered=delivered),
@@ -173,34 +177,45 @@ def send_quietly(session: Session, wheels: Sequence[Path]) -> Sequence[Sent]:
         return ()
     settings = session.workspace.config.publish
     destination = find_destination(index_url=None, repository=None, settings=settings, environment=os.environ)
-    with connect(destination, timeout=_SILENCE, settings=settings) as uploader, open_spool(session) as spool:
-        sender = Sender(destination=destination, uploader=uploader, spool=spool)
+    with (
+        connect(destination, timeout=_SILENCE, settings=settings, many=len(wheels) > 1) as connection,
+        open_spool(session) as spool,
+    ):
+        sender = Sender(destination=destination, uploader=connection, many=connection.parcels, spool=spool)
         return publish_wheels(sender, prepare(wheel_files(wheels)), jobs=_JOBS)
 
 
 @contextmanager
 def connect(
-    destination: Destination, *, timeout: float, settings: PublishSettings, environment: Mapping[str, str] = os.environ
-) -> Iterator[Uploader]:
-    """Give an uploader to an index.
+    destination: Destination,
+    *,
+    timeout: float,
+    settings: PublishSettings,
+    environment: Mapping[str, str] = os.environ,
+    many: bool = False,
+) -> Iterator[Connection]:
+    """Give what uploads to an index: with `many`, many files in one request where the index takes that.
 
     Raises UsageError where the credentials are incomplete, TrustedPublishingError where the index does not trust us.
     """
-    from wheelhouse.publish.trusted import Renewed, TrustedPublishing  # noqa: PLC0415 - start-up time
-    from wheelhouse.publish.twine_uploader import TwineUploader  # noqa: PLC0415 - twine takes half a second
+    from wheelhouse.publish.connection import Connection  # noqa: PLC0415 - start-up time
+    from wheelhouse.publish.login import find_login  # noqa: PLC0415 - likewise
+    from wheelhouse.publish.trusted import Renewed, TrustedPublishing  # noqa: PLC0415 - likewise
 
     trusted = TrustedPublishing(
         destination=destination, environment=environment, timeout=timeout, audience=settings.audience
     )
     way = settings.trusted_publishing
-    with TwineUploader(
+    login = find_login(
         destination,
-        environment=environment,
-        timeout=timeout,
-        token=Renewed(lambda: None if way == "never" else trusted.token(needed=way == "always")),
+        environment,
+        Renewed(lambda: None if way == "never" else trusted.token(needed=way == "always")),
         token_first=way == "always",
-    ) as uploader:
-        yield uploader
+    )
+    with Connection.open(
+        destination, login, timeout=timeout, certificates=environment.get("TWINE_CERT"), many=many
+    ) as connection:
+        yield connection
 
 
 def open_spool(session: Session) -> Spool:

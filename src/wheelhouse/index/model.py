@@ -87,6 +87,11 @@ class FileName:
         """What the name claims: equal for names that are only spelled differently, as `1.0` and `1.0.0`."""
         return (self.project, self.version, self.kind, self.build, self.tags)
 
+    @property
+    def order(self) -> tuple[object, ...]:
+        """What names are sorted by, so that those of one place are one."""
+        return (self.project, self.version, self.kind, self.build, sorted(map(str, self.tags)))
+
 
 def _cut_tags(filename: str) -> tuple[str, str]:
     """Cut a wheel's name into what says what it is, and where it can be used: `spam-1.0` and `py3-none-any`."""

@@ -12,9 +12,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from requests import Response
+
+    from wheelhouse.publish.prepare import Publishable
 
 #: Nobody is made to wait longer, whatever the index says.
 _LONGEST_WAIT = 3600.0
@@ -72,19 +75,47 @@ class Uploader(Protocol):
         ...
 
 
+class ManyUploader(Protocol):
+    """Something that sends many small files to one index in one request. Used from several threads."""
+
+    @property
+    def most_files(self) -> int:
+        """How many at once."""
+        ...
+
+    @property
+    def most_bytes(self) -> int:
+        """And how many bytes of files."""
+        ...
+
+    def upload_many(self, wheels: Sequence[Publishable]) -> Sequence[Reply] | None:
+        """Send wheels, each if its bytes are those expected; None: they have to go one by one after all."""
+        ...
+
+
 def read_reply(response: Response) -> Reply:
     """Say what a response to an upload means."""
-    status, said = response.status_code, _said(response)
+    headers = response.headers
+    return judge(
+        response.status_code,
+        _said(response),
+        retry_after=headers.get("Retry-After", ""),
+        location=headers.get("Location", "elsewhere"),
+    )
+
+
+def judge(status: int, said: str, *, retry_after: str = "", location: str = "elsewhere") -> Reply:
+    """Say what a status and the words with it mean. The words may be anybody's."""
+    said = _line(said)
     reason = f"{status} {said}".strip()
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return Reply(verdict=Verdict.DELIVERED, reason=reason)
     if status in _NOT_NOW:
-        return Reply(verdict=Verdict.OUTAGE, reason=reason, wait=_wait(response.headers.get("Retry-After", "")))
+        return Reply(verdict=Verdict.OUTAGE, reason=reason, wait=_wait(retry_after))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Reply(verdict=Verdict.FAILED, reason=reason)
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        place = _line(response.headers.get("Location", "elsewhere"))
-        return Reply(verdict=Verdict.REFUSED, reason=f"{reason}: it has moved to {place}")
+        return Reply(verdict=Verdict.REFUSED, reason=f"{reason}: it has moved to {_line(location)}")
     if status == HTTPStatus.CONFLICT or any(words in said.lower() for words in _TAKEN):
         return Reply(verdict=Verdict.EXISTS, reason=reason)
     denied = status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED}

@@ -19,11 +19,11 @@ from wheelhouse.spool import Backoff, State
 from wheelhouse.wheel import WheelName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from wheelhouse.publish.destination import Destination
     from wheelhouse.publish.prepare import Publishable
-    from wheelhouse.publish.reply import Uploader
+    from wheelhouse.publish.reply import ManyUploader, Uploader
     from wheelhouse.spool import Item, Spool
 
 #: The field of a spooled item that has its attestations.
@@ -92,6 +92,8 @@ class Sender:
     """Where to keep what the index does not take now; None: nowhere."""
     skip_existing: bool = False
     """A name that is taken is fine."""
+    many: ManyUploader | None = None
+    """For an index that takes many files in one request."""
     tell: Callable[[Sent], None] = lambda sent: None  # noqa: ARG005 - says nothing
     """Hears of each wheel as it is settled, from any thread."""
 
@@ -115,10 +117,12 @@ def publish(sender: Sender, wheels: Sequence[Publishable], *, jobs: int = 4) -> 
     queue = _Queue(sender, before)
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         try:
-            sent = list(pool.map(queue.send, wheels))
+            parcels = list(_parcels(wheels, sender.many))
+            ends = {one.filename: one for sent in pool.map(queue.send, parcels) for one in sent}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    sent = [ends[wheel.name.filename] for wheel in wheels]
     given = {(one.sha256, one.filename) for one in sent}
     return [*(one for one in before.sent if (one.sha256, one.filename) not in given), *sent]
 
@@ -212,28 +216,54 @@ class _Queue:
         self._known = {(item.sha256, item.name): item for item in here}
         self._ahead = {item.order_key for item in here if item.state is State.WAITING}
 
-    def send(self, wheel: Publishable) -> Sent:
-        settled = self._settled.get((wheel.sha256, wheel.name.filename))
-        if settled is not None:
-            return settled
-        sent = self._send(wheel)
+    def send(self, wheels: Sequence[Publishable]) -> list[Sent]:
+        """Settle wheels, those that the index has to be asked about in one request; return what became of each."""
+        ends: dict[str, Sent] = {}
+        asked: list[Publishable] = []
+        for wheel in wheels:
+            settled = self._settled.get((wheel.sha256, wheel.name.filename))
+            if settled is not None:
+                ends[wheel.name.filename] = settled
+            elif wheel.name.project in self._ahead:
+                self._end(ends, self._keep(wheel, "older wheels of its project wait before it", Verdict.OUTAGE))
+            else:
+                asked.append(wheel)
+        for wheel, reply in self._ask(asked):
+            self._end(ends, self._follow(wheel, reply))
+        return [ends[wheel.name.filename] for wheel in wheels]
+
+    def _end(self, ends: dict[str, Sent], sent: Sent) -> None:
+        ends[sent.filename] = sent
         self._sender.tell(sent)
-        return sent
+
+    def _ask(self, wheels: Sequence[Publishable]) -> Iterator[tuple[Publishable, Reply]]:
+        """Upload wheels, unless the index was found to be down; yield each with the answer."""
+        many = self._sender.many
+        if many is not None and len(wheels) > 1 and not self._down.is_set():
+            replies = many.upload_many(wheels)
+            if replies is not None:
+                yield from zip(wheels, replies, strict=True)
+                return
+        for wheel in wheels:
+            yield (
+                wheel,
+                self._down_reply
+                or self._sender.uploader.upload(
+                    wheel.path, name=wheel.name.filename, sha256=wheel.sha256, attestations=_attestations(wheel)
+                ),
+            )
+
+    @property
+    def _down_reply(self) -> Reply | None:
+        return Reply(verdict=Verdict.OUTAGE, reason=self._why) if self._down.is_set() else None
 
     def _stop(self, why: str) -> None:
         self._why = why
         self._down.set()
 
-    def _send(self, wheel: Publishable) -> Sent:
-        sender = self._sender
-        if wheel.name.project in self._ahead:
-            return self._keep(wheel, "older wheels of its project wait before it", Verdict.OUTAGE)
-        if self._down.is_set():
-            return self._keep(wheel, self._why, Verdict.OUTAGE)
-        filename = wheel.name.filename
-        reply = sender.uploader.upload(
-            wheel.path, name=filename, sha256=wheel.sha256, attestations=_attestations(wheel)
-        )
+    def _follow(self, wheel: Publishable, reply: Reply) -> Sent:
+        """Do what follows from an answer."""
+        sender, filename = self._sender, wheel.name.filename
         if reply.verdict is Verdict.OUTAGE:
             self._stop(reply.reason)
         if reply.verdict in {Verdict.OUTAGE, Verdict.FAILED}:
@@ -266,6 +296,24 @@ class _Queue:
                 sha256=wheel.sha256,
             )
         return Sent(filename=filename, sha256=wheel.sha256, outcome=Outcome.SPOOLED, reason=reason)
+
+
+def _parcels(wheels: Sequence[Publishable], many: ManyUploader | None) -> Iterator[list[Publishable]]:
+    """Yield wheels that go in one request, as many as fit; where the index takes no such requests, each by itself."""
+    parcel: list[Publishable] = []
+    size = 0
+    for wheel in wheels:
+        own = wheel.path.stat().st_size
+        if many is None or own > many.most_bytes:
+            yield [wheel]
+            continue
+        if parcel and (len(parcel) == many.most_files or size + own > many.most_bytes):
+            yield parcel
+            parcel, size = [], 0
+        parcel.append(wheel)
+        size += own
+    if parcel:
+        yield parcel
 
 
 def _fields(destination: Destination, wheel: Publishable) -> dict[str, str]:

@@ -18,6 +18,7 @@ from wheelhouse.index.model import Manifest
 from wheelhouse.index.stores.folder import FolderStore
 from wheelhouse.index.stores.opening import open_store
 from wheelhouse.index.stores.store import CHUNK
+from wheelhouse.spool.disk import MANY
 
 if TYPE_CHECKING:
     from wheelhouse.index.stores.store import Store
@@ -74,6 +75,22 @@ def test_blob__put_twice__is_there_once(store: Store) -> None:
     assert [blob.sha256 for blob in store.blobs()] == [DIGEST]
 
 
+@pytest.mark.parametrize("count", [0, 1, MANY - 1, 3 * MANY])
+def test_blobs__put_together__are_all_there(store: Store, tmp_path: Path, count: int) -> None:
+    blobs = [(data, sha256(data)) for data in (b"%d" % number for number in range(count))]
+    store.put_many(blobs)
+    store.put_many(blobs)
+    assert {blob.sha256 for blob in store.blobs()} == {digest for _, digest in blobs}
+    assert all(b"".join(store.open_range(digest)) == data for data, digest in blobs)
+    assert scratch_files(tmp_path) == []
+
+
+def test_blobs__same_bytes_twice__are_there_once(store: Store, tmp_path: Path) -> None:
+    store.put_many([(DATA, DIGEST)] * (MANY + 1))
+    assert [blob.sha256 for blob in store.blobs()] == [DIGEST]
+    assert scratch_files(tmp_path) == []
+
+
 def test_blob__larger_than_a_piece__comes_whole(store: Store) -> None:
     data = b"0123456789abcdef" * (CHUNK // 16) + b"end"
     store.put_bytes(data, sha256(data))
@@ -116,6 +133,19 @@ def test_manifest__first_generation__is_taken_once(store: Store) -> None:
     assert store.swap_manifest(manifest)
     assert not store.swap_manifest(manifest)
     assert store.read_manifest(SPAM) == manifest
+
+
+def test_manifests__swapped_together__each_by_its_own_generation(store: Store, tmp_path: Path) -> None:
+    manifests = [Manifest(name=canonicalize_name(f"spam{number}")) for number in range(MANY)]
+    taken = manifests[1:3]
+    assert all(map(store.swap_manifest, taken))
+    assert list(store.swap_manifests(manifests)) == [manifest not in taken for manifest in manifests]
+    assert list(store.swap_manifests([manifest.changed(policy="mirror") for manifest in manifests])) == [True] * MANY
+    assert {manifest.name: store.read_manifest(manifest.name) for manifest in manifests} == {
+        manifest.name: manifest.changed(policy="mirror") for manifest in manifests
+    }
+    assert list(store.swap_manifests([])) == []
+    assert scratch_files(tmp_path) == []
 
 
 def test_manifest__generation_that_does_not_follow__is_refused(store: Store) -> None:

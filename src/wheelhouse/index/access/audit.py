@@ -113,13 +113,13 @@ class AuditLog:
     """Lines that are in no file yet."""
     _commits: GroupCommit = field(default_factory=GroupCommit, init=False)
 
-    def record(self, event: AuditEvent) -> None:
-        """Add a line, and return when it is on the disk. Never raises OSError: that is told in the server's log."""
-        if event.outcome is AuditOutcome.DENIED and not self._wanted(event):
-            return
-        line = event.model_dump_json(exclude_defaults=True).encode() + b"\n"
-        self._waiting.append(line)  # atomic; whoever writes next takes it along
-        self._commits.commit(_FILE, self._write_waiting)
+    def record(self, *events: AuditEvent) -> None:
+        """Add lines, and return when all are on the disk. Never raises OSError: that is told in the server's log."""
+        wanted = [each for each in events if each.outcome is not AuditOutcome.DENIED or self._wanted(each)]
+        if wanted:
+            lines = (each.model_dump_json(exclude_defaults=True).encode() + b"\n" for each in wanted)
+            self._waiting.append(b"".join(lines))  # atomic; whoever writes next takes it along
+            self._commits.commit(_FILE, self._write_waiting)
 
     def events(self, *, since: datetime | None = None, project: NormalizedName | None = None) -> Iterator[AuditEvent]:
         """Yield what the log has, the oldest first. A line that a power cut has torn is left out."""

@@ -43,8 +43,8 @@ class Form:
     size: int
     file: BinaryIO
     """The file, on the disk where it is large."""
-    hashes: Mapping[str, _Hash]
-    """Those that were made on the way."""
+    hashes: dict[str, _Hash]
+    """Those that were made on the way, and since."""
 
     @property
     def small(self) -> bytes | None:
@@ -59,7 +59,7 @@ class Form:
         """Return a hash of the file, in hex, by the names that the fields of the upload API have."""
         made = self.hashes.get(kind)
         if made is None:
-            made = HASHES[kind]()
+            made = self.hashes[kind] = HASHES[kind]()
             self.file.seek(0)
             while data := self.file.read(_PIECE):
                 made.update(data)
@@ -73,11 +73,40 @@ async def read_form(
 
     Raises IndexRefusesError for what is no such form, and for a file of more than `limit` bytes.
     """
+    parts = _Parts(limit=limit, spill=spill)
+    await _parse(body, content_type, parts)
+    if parts.file is not None:
+        await asyncio.to_thread(parts.write)
+    return parts.form()
+
+
+async def read_forms(
+    body: AsyncIterator[bytes], *, content_type: str, limit: int, most: int, most_bytes: int
+) -> list[Form]:
+    """Read a form with up to `most` files in it, all of which stay in memory; the fields before a file are the file's.
+
+    Raises IndexRefusesError for what is no such form, for a file of more than `limit` bytes, and for more than
+    `most_bytes` together.
+    """
+    parts = _ManyParts(limit=limit, spill=None, most=most)
+    await _parse(_bounded(body, most_bytes), content_type, parts)
+    return parts.all()
+
+
+async def _bounded(body: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
+    left = most
+    async for chunk in body:
+        left -= len(chunk)
+        if left < 0:
+            raise IndexRefusesError(f"the form has more than {most} bytes", hint="send the files in several requests")
+        yield chunk
+
+
+async def _parse(body: AsyncIterator[bytes], content_type: str, parts: _Parts) -> None:
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")
     if kind != b"multipart/form-data" or not boundary:
         raise IndexRefusesError("an upload is multipart/form-data", hint="twine and `uv publish` send it so")
-    parts = _Parts(limit=limit, spill=spill)
     try:
         parser = MultipartParser(
             boundary,
@@ -94,16 +123,13 @@ async def read_form(
         )
         async for chunk in body:
             parser.write(chunk)
-            if len(parts.waiting) > SMALL:
+            if parts.spill is not None and len(parts.waiting) > SMALL:
                 await asyncio.to_thread(parts.write)
         parser.finalize()
     except FormParserError as error:
         raise IndexRefusesError("the form is damaged: no multipart/form-data of this boundary") from error
     if not parts.finished:
         raise IndexRefusesError("the form breaks off before its end")
-    if parts.file is not None:
-        await asyncio.to_thread(parts.write)
-    return parts.form()
 
 
 class _Hash(Protocol):
@@ -126,7 +152,8 @@ class _Parts:
     """What the parser has told so far."""
 
     limit: int
-    spill: Callable[[], BinaryIO]
+    spill: Callable[[], BinaryIO] | None
+    """Opens a file on the disk; None: all stays in memory."""
     waiting: bytearray = field(default_factory=bytearray)
     """Bytes of the file that are not on the disk."""
     file: BinaryIO | None = None
@@ -200,6 +227,7 @@ class _Parts:
     def write(self) -> None:
         """Bring what is in memory to the disk. Hashes are made of it that are claimed, as far as that is known."""
         if self.file is None:
+            assert self.spill is not None  # noqa: S101 - else nobody asks
             self.file = self.spill()
             claimed = (kind for kind in HASHES if f"{kind}_digest" in self._fields)
             self._hashes = {kind: HASHES[kind]() for kind in dict.fromkeys(("sha256", *claimed))}
@@ -216,8 +244,34 @@ class _Parts:
             filename=self._filename,
             size=self._size,
             file=BytesIO(bytes(self.waiting)) if self.file is None else self.file,
-            hashes=self._hashes,
+            hashes={**self._hashes},
         )
+
+
+@dataclass(slots=True, kw_only=True)
+class _ManyParts(_Parts):
+    """The same of a form with many files: what is told of one is set aside at its end."""
+
+    most: int
+    _forms: list[Form] = field(default_factory=list)
+
+    def end(self) -> None:
+        _Parts.end(self)
+        if not self._in_file:
+            return
+        if len(self._forms) == self.most:
+            raise IndexRefusesError(f"the form holds more than {self.most} files", hint="send them in several requests")
+        self._forms.append(self.form())
+        self._fields, self._filename = {}, None
+        self._size = 0
+        self.waiting = bytearray()
+
+    def all(self) -> list[Form]:
+        if self._fields:
+            raise IndexRefusesError("the form ends with fields that belong to no file")
+        if not self._forms:
+            raise IndexRefusesError(f"the form has no file: the field `{CONTENT}` is missing")
+        return self._forms
 
 
 @lru_cache(maxsize=256)  # every upload has the same fields

@@ -52,6 +52,11 @@ class NewFile:
     uploaded: datetime | None = None
     """When it was accepted, if that was earlier than now."""
 
+    @property
+    def beside(self) -> tuple[tuple[bytes, Sha256], ...]:
+        """What is kept of it besides its bytes."""
+        return tuple((data, _sha256(data)) for data in (self.metadata, self.provenance) if data is not None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Added:
@@ -69,6 +74,14 @@ class SameBytes:
 
 Outcome: TypeAlias = Added | SameBytes
 _Change: TypeAlias = Callable[[Manifest | None], Manifest | None]
+
+
+def _sha256(data: bytes) -> Sha256:
+    return Sha256(hashlib.sha256(data).hexdigest())
+
+
+def _digest(data: bytes | None) -> Sha256 | None:
+    return None if data is None else _sha256(data)
 
 
 def _now() -> datetime:
@@ -137,7 +150,7 @@ class Repository:
         else:
             with ThreadPoolExecutor(max_workers=at_once) as pool:
                 published = list(pool.map(self._keep, news, [source for _, source in arrivals]))
-        return self._list(project, news, published, policy, read=(before,))
+        return self.list_files(project, news, published, policy=policy, read=(before,))
 
     def add_kept(self, project: NormalizedName, files: Sequence[File], *, policy: Policy = "private") -> list[Outcome]:
         """Publish files whose bytes the store has, and will have until this returns: all at once, dated now."""
@@ -145,34 +158,47 @@ class Repository:
             return []
         moment = self.now()
         dated = [file.model_copy(update={"upload_time": moment}) for file in files]
-        return self._list(project, [as_new(file) for file in files], dated, policy)
+        return self.list_files(project, [as_new(file) for file in files], dated, policy=policy)
 
-    def _list(
+    def list_files(
         self,
         project: NormalizedName,
         news: Sequence[NewFile],
         published: Sequence[File],
-        policy: Policy,
+        *,
+        policy: Policy = "private",
         read: tuple[Manifest | None, ...] = (),
     ) -> list[Outcome]:
         """Bring files whose bytes are in the store into the manifest, which the caller may have read already."""
         outcomes: list[Outcome] = []
 
         def add(manifest: Manifest | None) -> Manifest | None:
-            known = self.judge(manifest, news)
-            outcomes[:] = [
-                Added(file=file) if old is None else SameBytes(file=old)
-                for file, old in zip(published, known, strict=True)
-            ]
-            fresh = [outcome.file for outcome in outcomes if isinstance(outcome, Added)]
-            if not fresh:
-                return None
-            if manifest is None:
-                return Manifest(name=project, policy=policy, files=in_order(fresh))
-            return manifest.with_files([*manifest.files, *fresh])
+            outcomes[:], after = self.listing(manifest, project, news, published, policy=policy)
+            return after
 
         self._change(project, add, read=read)
         return outcomes
+
+    def listing(
+        self,
+        manifest: Manifest | None,
+        project: NormalizedName,
+        news: Sequence[NewFile],
+        published: Sequence[File],
+        *,
+        policy: Policy = "private",
+    ) -> tuple[list[Outcome], Manifest | None]:
+        """Return what becomes of files, and the manifest that lists them; None: that is the one there is."""
+        known = self.judge(manifest, news)
+        outcomes = [
+            Added(file=file) if old is None else SameBytes(file=old) for file, old in zip(published, known, strict=True)
+        ]
+        fresh = [outcome.file for outcome in outcomes if isinstance(outcome, Added)]
+        if not fresh:
+            return outcomes, None
+        if manifest is None:
+            return outcomes, Manifest(name=project, policy=policy, files=in_order(fresh))
+        return outcomes, manifest.with_files([*manifest.files, *fresh])
 
     def yank(self, project: NormalizedName, what: str | Version, reason: str | None = None) -> list[File]:
         """Mark a file, by its name, or all of a version as yanked (PEP 592): installed only where that is pinned."""
@@ -245,6 +271,12 @@ class Repository:
 
     def _keep(self, new: NewFile, source: Path) -> File:
         self.store.put_file(source, new.sha256)
+        for data, digest in new.beside:
+            self.store.put_bytes(data, digest)
+        return self.file_of(new)
+
+    def file_of(self, new: NewFile) -> File:
+        """Return what is listed of a file."""
         return File(
             filename=new.name.filename,
             version=str(new.name.version),
@@ -253,16 +285,9 @@ class Repository:
             upload_time=new.uploaded or self.now(),
             hashes=dict(new.hashes),
             requires_python=new.requires_python,
-            core_metadata=self._keep_bytes(new.metadata),
-            provenance=self._keep_bytes(new.provenance),
+            core_metadata=_digest(new.metadata),
+            provenance=_digest(new.provenance),
         )
-
-    def _keep_bytes(self, data: bytes | None) -> Sha256 | None:
-        if data is None:
-            return None
-        digest = Sha256(hashlib.sha256(data).hexdigest())
-        self.store.put_bytes(data, digest)
-        return digest
 
     @staticmethod
     def judge(manifest: Manifest | None, arrivals: Sequence[NewFile]) -> list[File | None]:

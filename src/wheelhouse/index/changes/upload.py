@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 #: Uploads that are looked into and kept at once; a disk serves many syncs in the time of one.
 AT_ONCE = 16
+#: Requests with many files that are in memory at once.
+_PARCELS = 16
 #: The field `filetype` by kind of file.
 _FILE_TYPES = {"wheel": "bdist_wheel", "sdist": "sdist"}
 
@@ -64,6 +66,11 @@ class Uploads:
     attestations: Attestations = field(default_factory=Attestations)
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "upload"), repr=False)
     """Of uploads alone: they wait for the disk most of their time, and nobody else is to wait for them."""
+    parcels: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PARCELS), repr=False)
+    """Held by a request with many files: they are in memory."""
+    one_thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "parcel"), repr=False)
+    """Of requests with many files, one after the other: two that look into files and write files only hold each other
+    up, since Python runs in one of them at a time."""
     outbox: Outbox | None = None
     """Where files of this repository go on being accepted while its store is down; None: nowhere."""
 
@@ -96,6 +103,16 @@ class Uploads:
     def _take(self, form: Form, name: FileName, taken: Callable[[Taken], None]) -> Taken:
         """Look into a file, publish it and tell of it: all in one thread, since going to another costs as much."""
         _expect_claims(form, name)
+        new, looked = self.look(form, name)
+        with self._on_disk(form) as path:
+            outcome = self._publish(new, path)
+        done = Taken(outcome=outcome, remarks=remarks(form, looked, outcome.file))
+        taken(done)
+        return done
+
+    def look(self, form: Form, name: FileName) -> tuple[NewFile, Looked]:
+        """Look into a file, and at the attestations that came with it. Raises IndexRefusesError."""
+        _expect_digests(form, name)
         read = read_wheel if name.kind == "wheel" else read_sdist
         described = read(form.file, name, bounds=self.bounds)
         sha256 = parse_sha256(form.digest("sha256"))
@@ -108,11 +125,7 @@ class Uploads:
             metadata=described.metadata if name.kind == "wheel" else None,  # PEP 658 speaks of wheels
             provenance=looked.provenance,
         )
-        with self._on_disk(form) as path:
-            outcome = self._publish(new, path)
-        done = Taken(outcome=outcome, remarks=tuple(filter(None, _remarks(form, looked, outcome.file))))
-        taken(done)
-        return done
+        return new, looked
 
     @contextmanager
     def _on_disk(self, form: Form) -> Iterator[Path]:
@@ -128,7 +141,7 @@ class Uploads:
             yield Path(file.name)
 
     def _publish(self, new: NewFile, path: Path) -> Outcome:
-        outbox = self._outbox
+        outbox = self.own_outbox
         return outbox.publish(new, path) if outbox else self.repository.add_file(new, path)
 
     def _scratch(self) -> AbstractContextManager[BinaryIO]:
@@ -139,25 +152,21 @@ class Uploads:
         return self.outbox.scratch() if self.outbox else self.repository.store.scratch()
 
     @property
-    def _outbox(self) -> Outbox | None:
-        """Only its own repository's: the outbox of the index is none for a stage."""
+    def own_outbox(self) -> Outbox | None:
+        """The outbox, for its own repository's: the outbox of the index is none for a stage."""
         return self.outbox if self.outbox is not None and self.outbox.repository is self.repository else None
 
 
-def _remarks(form: Form, looked: Looked, file: File) -> Iterator[str]:
+def remarks(form: Form, looked: Looked, file: File) -> tuple[str, ...]:
     """Say what became of what came with a file."""
-    if looked.provenance is not None and file.provenance is None:
-        yield "it was published without attestations, and stays so"
-    else:
-        yield looked.remark
-    if "gpg_signature" in form.fields:
-        yield "its PGP signature was left aside: nobody verifies them, and PyPI does not keep them either"
+    late = looked.provenance is not None and file.provenance is None
+    attested = "it was published without attestations, and stays so" if late else looked.remark
+    unwanted = "its PGP signature was left aside: nobody verifies them, and PyPI does not keep them either"
+    return tuple(filter(None, (attested, unwanted if "gpg_signature" in form.fields else "")))
 
 
-def _expect_claims(form: Form, name: FileName) -> None:
-    """Hold what the form says of the file against the file."""
-    if form.first(":action") != "file_upload" or form.first("protocol_version") not in {"1", None}:
-        raise IndexRefusesError("only `:action=file_upload` of protocol version 1 is spoken here")
+def _expect_digests(form: Form, name: FileName) -> None:
+    """Hold what the form says of the bytes against the bytes. Raises IndexRefusesError."""
     for kind in HASHES:
         claimed = form.first(f"{kind}_digest")
         if not claimed:
@@ -168,6 +177,12 @@ def _expect_claims(form: Form, name: FileName) -> None:
                 f"{name.filename}: its {kind} is {digest}, the upload says {claimed[:64]}",
                 hint="the file was damaged on its way, or changed while it was sent: upload it again",
             )
+
+
+def _expect_claims(form: Form, name: FileName) -> None:
+    """Hold what the form says of the file against its name. Raises IndexRefusesError."""
+    if form.first(":action") != "file_upload" or form.first("protocol_version") not in {"1", None}:
+        raise IndexRefusesError("only `:action=file_upload` of protocol version 1 is spoken here")
     if form.first("filetype") not in {_FILE_TYPES[name.kind], None}:
         raise IndexRefusesError(f"{name.filename} is not of the type {form.first('filetype')}")
     project, version = form.first("name"), form.first("version")

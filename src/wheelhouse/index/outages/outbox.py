@@ -10,18 +10,20 @@ import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wheelhouse.errors import StoreUnavailableError
+from wheelhouse.errors import StoreUnavailableError, WheelhouseError
 from wheelhouse.index.changes.repository import Added, SameBytes
+from wheelhouse.index.changes.together import add_together
 from wheelhouse.index.outages.pending import TARGET, merge, to_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
-    from pathlib import Path
+    from collections.abc import Hashable, Iterator, Sequence
     from typing import BinaryIO
 
     from wheelhouse.index.changes.repository import NewFile, Outcome, Repository
+    from wheelhouse.index.changes.together import End
     from wheelhouse.index.model import File
     from wheelhouse.index.outages.replay import Replay
     from wheelhouse.index.outages.waiting import Waiting
@@ -90,6 +92,30 @@ class Outbox:
                     return outcome
             return self._accept(new, path, why)
 
+    def publish_many(self, arrivals: Sequence[tuple[NewFile, bytes]]) -> list[End]:
+        """Do as `publish` for small files of which no two claim the same; return what became of each.
+
+        Those that the store cannot take now go to the spool one by one.
+        """
+        with ExitStack() as stack:
+            for new, _ in sorted(arrivals, key=lambda arrival: arrival[0].name.order):
+                stack.enter_context(self._places.alone(new.name.place))
+            whys = [self._obstacle(new) for new, _ in arrivals]
+            free = [arrival for arrival, why in zip(arrivals, whys, strict=True) if why is None]
+            ends: dict[str, End] = {}
+            down = ""
+            try:
+                published = add_together(self.repository, free)
+            except StoreUnavailableError as error:
+                down = str(error)
+            else:
+                ends = {new.name.filename: end for (new, _), end in zip(free, published, strict=True)}
+                self._keep_here([new for new in free if not isinstance(ends[new[0].name.filename], Exception)])
+            for (new, data), why in zip(arrivals, whys, strict=True):
+                if new.name.filename not in ends:
+                    ends[new.name.filename] = self._end(new, data, why or down)
+            return [ends[new.name.filename] for new, _ in arrivals]
+
     def close(self) -> None:
         """End the replay and let go of the spool; what waits is kept for the next start."""
         self.replay.close()
@@ -135,6 +161,27 @@ class Outbox:
         pending = self.waiting.add(item)
         self.replay.wake()
         return Added(file=pending.file)
+
+    def _end(self, new: NewFile, data: bytes, why: str) -> End:
+        """Accept a file, or say why that cannot be."""
+        try:
+            with self._written(data) as path:
+                return self._accept(new, path, why)
+        except (WheelhouseError, OSError) as error:
+            return error
+
+    def _keep_here(self, arrivals: Sequence[tuple[NewFile, bytes]]) -> None:
+        """Keep what was just written to a store elsewhere."""
+        for new, data in arrivals if self.cache.shelf is not None else ():
+            with self._written(data) as path:
+                self.cache.keep(path, new.sha256)
+
+    @contextmanager
+    def _written(self, data: bytes) -> Iterator[Path]:
+        with self.scratch() as file:
+            file.write(data)
+            file.flush()
+            yield Path(file.name)
 
     def _judge(self, new: NewFile) -> File | None:
         """Return the waiting file that is the same; None: it may be added, as far as is known.

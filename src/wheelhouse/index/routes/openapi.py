@@ -96,6 +96,15 @@ _UPLOAD = {
         }
     }
 }
+_PARCEL = {
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "properties": {"content": {"type": "array", "items": {"type": "string", "contentMediaType": _BYTES}}},
+            "required": ["content"],
+        }
+    }
+}
 _TAKEN = {409: "The name is taken by other bytes.", **_SLOW}
 _FORMAT = {"format": {"type": "string", "description": "Goes before Accept.", "examples": list(_SIMPLE)}}
 _NO_QUERY: Mapping[str, Any] = {}
@@ -113,6 +122,14 @@ def _file(says: str, gives: str = _BYTES) -> dict[str, _Operation]:
 
 def _upload(says: str) -> dict[str, _Operation]:
     return {"post": _Operation(says=says, gives=(_TEXT,), body=_UPLOAD, more=_TAKEN, scope="upload")}
+
+
+def _parcel(says: str) -> dict[str, _Operation]:
+    about = f"{says}, many small ones at once: what became of each is in the answer"
+    return {
+        "get": _Operation(says="How many files can come at once", gives=(_JSON,), scope="upload"),
+        "post": _Operation(says=about, gives=(_JSON,), body=_PARCEL, more=_SLOW, scope="upload"),
+    }
 
 
 def _for_people(says: str, query: Mapping[str, Any] = _NO_QUERY, *, settled: bool = True) -> dict[str, _Operation]:
@@ -146,6 +163,7 @@ OPERATIONS: Mapping[str, Mapping[str, _Operation]] = {
     ),
     "/legacy/": _upload("Publish a file"),
     "/legacy": _upload("Publish a file"),
+    "/legacy/parcel": _parcel("Publish files"),
     "/_/stages/": _plain("The stages of what the asker may upload", _JSON, scope="upload"),
     f"{_STAGE}/": {
         **_plain("A stage's files", _JSON, scope="upload"),
@@ -153,6 +171,7 @@ OPERATIONS: Mapping[str, Mapping[str, _Operation]] = {
     },
     f"{_STAGE}/legacy/": _upload("Put a file on a stage"),
     f"{_STAGE}/legacy": _upload("Put a file on a stage"),
+    f"{_STAGE}/legacy/parcel": _parcel("Put files on a stage"),
     f"{_STAGE}/publish": {
         "post": _Operation(
             says="Publish all of a stage, or nothing", gives=(_JSON,), body=_object(), more=_TAKEN, scope="upload"

@@ -104,16 +104,23 @@ class Site:
         """Write down what was done, before the answer is sent."""
         deed = deed if deed.by else replace(deed, by=self.gate.who(asker))
         self.traffic.add_deed(deed.action, outcome)
-        await asyncio.to_thread(self.write_down, asker, deed, outcome)
+        await asyncio.to_thread(self.write_down, asker, (deed, outcome))
 
     async def note_failure(self, asker: Asker, deed: Deed, error: Exception) -> None:
         """Write down what came to nothing: not allowed, refused by a rule, or failed."""
         await self.note(asker, replace(deed, reason=str(error)), outcome_of(error))
 
-    def write_down(self, asker: Asker, deed: Deed, outcome: AuditOutcome) -> None:
-        """Bring to the disk what was done; of a deed that says by whom. For any thread."""
+    def write_down(self, asker: Asker, *done: tuple[Deed, AuditOutcome]) -> None:
+        """Bring to the disk what was done; of deeds that say by whom. For any thread."""
+        events = [self._event(asker, deed, outcome) for deed, outcome in done]
+        self.audit.record(*events)
+        if self.recorder is not None:
+            for event in events:
+                self.recorder.record(event)
+
+    def _event(self, asker: Asker, deed: Deed, outcome: AuditOutcome) -> AuditEvent:
         assert deed.by is not None  # noqa: S101 - who asks is found out in one thread alone
-        event = AuditEvent(
+        return AuditEvent(
             time=self.gate.clock(),
             action=deed.action,
             outcome=outcome,
@@ -126,9 +133,6 @@ class Site:
             reason=deed.reason,
             request=request_id(asker),
         )
-        self.audit.record(event)
-        if self.recorder is not None:
-            self.recorder.record(event)
 
 
 def request_id(asker: Asker) -> str:

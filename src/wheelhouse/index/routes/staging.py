@@ -3,6 +3,7 @@
 GET    /_/stages/                   the stages, with what the asker may upload
 GET    /_/stages/<stage>/           one of them
 POST   /_/stages/<stage>/legacy/    upload, as twine and uv do it
+POST   /_/stages/<stage>/legacy/parcel   upload many small files at once; GET: how many
 GET    /_/stages/<stage>/simple/…   pages: staged files over what the index has
 GET    /_/stages/<stage>/files/…    a file of them
 POST   /_/stages/<stage>/publish    all its files onto the index
@@ -119,6 +120,8 @@ def stage_routes(site: Site) -> list[BaseRoute]:
         Route(_PREFIX, routes.all),
         Route(f"{one}/legacy/", routes.upload, methods=["POST"]),
         Route(f"{one}/legacy", routes.upload, methods=["POST"]),
+        Route(f"{one}/legacy/parcel", routes.upload_parcel, methods=["POST"]),
+        Route(f"{one}/legacy/parcel", routes.parcels),
         Route(f"{one}/publish", routes.publish, methods=["POST"]),
         Route(f"{one}/", routes.one),
         Route(f"{one}/", routes.drop, methods=["DELETE"]),
@@ -139,10 +142,15 @@ class _Routes:
 
     async def upload(self, request: Request) -> Response:
         """Take an upload to a stage."""
-        stage = parse_stage(request.path_params["stage"])
-        uploads = replace(self._site.uploads, repository=self._stages.repository(stage))
-        done = f"is on the stage {stage}: not published yet"
-        return await Uploading(site=self._site, uploads=uploads, action=AuditAction.STAGE, done=done).upload(request)
+        return await self._uploading(request).upload(request)
+
+    async def upload_parcel(self, request: Request) -> Response:
+        """Take many small files at once to a stage."""
+        return await self._uploading(request).upload_parcel(request)
+
+    async def parcels(self, request: Request) -> Response:
+        """Tell how many can come at once."""
+        return await self._uploading(request).parcels(request)
 
     async def all(self, request: Request) -> Response:
         """List the stages that have files of which the asker may upload others."""
@@ -213,6 +221,12 @@ class _Routes:
     async def _note(self, asker: Asker, deed: Deed, file: File) -> None:
         project = FileName.parse(file.filename).project
         await self._site.note(asker, replace(deed, project=project, filename=file.filename, sha256=file.sha256))
+
+    def _uploading(self, request: Request) -> Uploading:
+        stage = parse_stage(request.path_params["stage"])
+        uploads = replace(self._site.uploads, repository=self._stages.repository(stage))
+        done = f"is on the stage {stage}: not published yet"
+        return Uploading(site=self._site, uploads=uploads, action=AuditAction.STAGE, done=done)
 
     def _seen(self, asker: Asker, staged: list[Manifest]) -> list[Manifest]:
         return [each for each in staged if self._site.gate.check(asker, Action.UPLOAD, each.name) is None]

@@ -1,6 +1,7 @@
 """The routes that are not asked for all day, by Starlette: uploads and the older JSON form; `operations` has its own.
 
 POST /legacy/              upload, as twine and uv do it
+POST /legacy/parcel        upload many small files at once, as `wheelhouse publish` does it; GET: how many
 GET  /pypi/<project>/json  the older JSON form
 GET  /integrity/<project>/<version>/<file>/provenance   where its provenance is (PEP 740), at the address that PyPI has
 """
@@ -42,6 +43,8 @@ def make_routes(site: Site) -> Starlette:
         routes=[
             Route("/legacy/", uploading.upload, methods=["POST"]),
             Route("/legacy", uploading.upload, methods=["POST"]),
+            Route("/legacy/parcel", uploading.upload_parcel, methods=["POST"]),
+            Route("/legacy/parcel", uploading.parcels),
             Route("/pypi/{project}/json", routes.project),
             Route("/integrity/{project}/{version}/{filename}/provenance", routes.provenance),
             *web_routes(site),

@@ -8,12 +8,13 @@ updates without a word.) `open` proves that the service honours the condition. S
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 import obstore
 from obstore.exceptions import (
@@ -31,7 +32,7 @@ from wheelhouse.index.model import Sha256, is_sha256
 from wheelhouse.index.stores.store import CHUNK, Blob, claim_name, is_over, parse_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
@@ -39,12 +40,16 @@ if TYPE_CHECKING:
 
     from wheelhouse.index.model import Manifest
 
+T = TypeVar("T")
+R = TypeVar("R")
 _PROBE = "conditional-writes"
 _STAGES, _CLAIMS = "stages", "claims"
 _FRESH = timedelta(hours=1)
 """A blob put so lately is not put again: `gc` leaves it alone for longer."""
 _SMALL = 64 * 1024
 """Bytes that are put sooner than it is asked whether they are there."""
+_AT_ONCE = 8
+"""Requests on their way: what it helps against is the way to the service and back."""
 _LONGEST_MESSAGE = 300
 """Services answer with whole pages."""
 _ANSWERS = (FileNotFoundError, PermissionDeniedError, UnauthenticatedError)
@@ -106,6 +111,10 @@ class BucketStore:
         if not self._is_fresh(sha256, len(data)):
             with self._service():
                 obstore.put(self.bucket, _blob(sha256), data)
+
+    def put_many(self, blobs: Sequence[tuple[bytes, Sha256]]) -> None:
+        """Put some side by side."""
+        _side_by_side(lambda blob: self.put_bytes(*blob), blobs)
 
     def local_path(self, sha256: Sha256) -> Path | None:  # noqa: ARG002 - the protocol's
         """Return None: nothing lies on this machine."""
@@ -175,6 +184,10 @@ class BucketStore:
         if before and not self._has(self._manifest(manifest.name, before)):
             return False
         return self._create(self._manifest(manifest.name, manifest.generation), manifest.to_json())
+
+    def swap_manifests(self, manifests: Sequence[Manifest]) -> list[bool]:
+        """Swap some side by side."""
+        return _side_by_side(self.swap_manifest, manifests)
 
     def projects(self) -> dict[NormalizedName, str]:
         """List the manifests; the newest generation is the mark."""
@@ -315,6 +328,12 @@ class BucketStore:
                 where=self.address,
                 hint="is the service up, is the bucket there, and do the keys fit?",
             ) from error
+
+
+def _side_by_side(act: Callable[[T], R], what: Sequence[T]) -> list[R]:
+    """Make requests that do not wait for each other."""
+    with ThreadPoolExecutor(min(_AT_ONCE, len(what)) or 1, thread_name_prefix="bucket") as pool:
+        return list(pool.map(act, what))
 
 
 def _first_line(error: Exception) -> str:

@@ -15,26 +15,26 @@ import os
 import re
 import shutil
 import time
-import zlib
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
 from packaging.utils import NormalizedName, is_normalized_name
 
 from wheelhouse.errors import NotOnIndexError, StoreDamagedError, StoreUnavailableError
 from wheelhouse.index.model import Sha256, is_sha256
-from wheelhouse.index.stores.scratch import NewFile, tidy
+from wheelhouse.index.stores.locks import Locks
+from wheelhouse.index.stores.scratch import NewFile, new_files, tidy
 from wheelhouse.index.stores.store import CHUNK, Blob, claim_name, is_over, parse_manifest, read_range
-from wheelhouse.spool.disk import Locked, sync_folder
+from wheelhouse.spool.disk import Locked, sync_folder, whole_file_system
 from wheelhouse.spool.group_commit import GroupCommit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
     from wheelhouse.index.model import Manifest
@@ -45,7 +45,8 @@ _MANIFEST = ".json"
 #: PEP 503: a normalised name, before the ending of a manifest, in names with slashes between them.
 _NAMED = re.compile(r"(?<![^/])([a-z0-9]+(?:-[a-z0-9]+)*)\.json(?![^/])")
 _STAGES = "stages"
-_LOCKS = 16
+#: Gives a file on the disk a name.
+_Giver: TypeAlias = "Callable[[str], None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +95,23 @@ class FolderStore:
         with self._disk(), source.open("rb") as file:
             if source.parent == self._scratch:
                 os.fsync(file.fileno())
-                self._adopt(str(source), sha256, os.fstat(file.fileno()).st_size)
+                self._adopt({sha256: (partial(os.link, source), os.fstat(file.fileno()).st_size)})
                 return
             with self.scratch() as copy:
                 shutil.copyfileobj(file, copy, CHUNK)
                 copy.flush()
                 os.fsync(copy.fileno())
-                self._adopt(copy.name, sha256, copy.tell())
+                self._adopt({sha256: (partial(os.link, copy.name), copy.tell())})
 
     def put_bytes(self, data: bytes, sha256: Sha256) -> None:
-        """Write bytes to a scratch file, and link that to its final name."""
-        with self._disk(), self._new_file() as new:
-            new.write(data)
-            self._adopt(new.path, sha256, len(data))
+        """Put one."""
+        self.put_many([(data, sha256)])
+
+    def put_many(self, blobs: Sequence[tuple[bytes, Sha256]]) -> None:
+        """Write all bytes to scratch files, and rename each to its final name."""
+        with self._disk(), new_files(self._scratch, [data for data, _ in blobs]) as news:
+            givers = {sha256: (new.rename, len(data)) for new, (data, sha256) in zip(news, blobs, strict=True)}
+            self._adopt(givers)
 
     def local_path(self, sha256: Sha256) -> Path | None:
         """Return the blob's file; None: there is none."""
@@ -139,7 +144,7 @@ class FolderStore:
     def remove_blob(self, sha256: Sha256, *, put_before: datetime) -> bool:
         """Remove a blob under the lock that `put_file` takes, so that none is lost that is just being put."""
         path = Path(self._blob(sha256))
-        with suppress(FileNotFoundError), self._disk(), self._locked(sha256):
+        with suppress(FileNotFoundError), self._disk(), self._names.of(sha256):
             if _facts(sha256, path.stat()).modified < put_before:
                 path.unlink()
                 sync_folder(path.parent)
@@ -154,16 +159,25 @@ class FolderStore:
         return None
 
     def swap_manifest(self, manifest: Manifest) -> bool:
-        """Compare generations and replace, under the project's lock; what takes time is done before and after."""
-        path = self._manifest(manifest.name)
-        with self._disk(), self._room_held(), self._new_file() as new:
-            new.write(manifest.to_json())
-            with self._locked(manifest.name):
-                if self._generation(path) != manifest.generation - 1:
-                    return False
-                new.rename(path)
-            self._sync(str(self._projects))
-        return True
+        """Swap one."""
+        (swapped,) = self.swap_manifests([manifest])
+        return swapped
+
+    def swap_manifests(self, manifests: Sequence[Manifest]) -> list[bool]:
+        """Compare generations and replace, each under its project's lock; what takes time is done before and after."""
+        swapped: dict[str, bool] = {}
+        texts = [manifest.to_json() for manifest in manifests]
+        with self._disk(), self._room_held(), new_files(self._scratch, texts) as news:
+            files = {manifest.name: (manifest, new) for manifest, new in zip(manifests, news, strict=True)}
+            for name in self._names.each(files):
+                manifest, new = files[name]
+                path = self._manifest(manifest.name)
+                swapped[name] = self._generation(path) == manifest.generation - 1
+                if swapped[name]:
+                    new.rename(path)
+            if any(swapped.values()):
+                self._sync(str(self._projects))
+        return [swapped[manifest.name] for manifest in manifests]
 
     def projects(self) -> dict[NormalizedName, str]:
         """List the manifests; inode, time and size are the mark."""
@@ -224,7 +238,7 @@ class FolderStore:
     def remove_manifest(self, manifest: Manifest, *, written_before: datetime) -> bool:
         """Remove it under the project's lock."""
         path = Path(self._manifest(manifest.name))
-        with suppress(FileNotFoundError), self._disk(), self._locked(manifest.name):
+        with suppress(FileNotFoundError), self._disk(), self._names.of(manifest.name):
             if path.stat().st_mtime >= written_before.timestamp() or self._generation(str(path)) != manifest.generation:
                 return False
             path.unlink()
@@ -265,8 +279,16 @@ class FolderStore:
     def _locks(self) -> Path:
         return self.root / "locks"
 
+    @property
+    def _names(self) -> Locks:
+        """Of blobs and projects."""
+        return Locks(f"{self.root}/locks")
+
+    def _shelf(self, sha256: Sha256) -> str:
+        return f"{self.root}/blobs/{sha256[:2]}"
+
     def _blob(self, sha256: Sha256) -> str:
-        return f"{self.root}/blobs/{sha256[:2]}/{sha256}"
+        return f"{self._shelf(sha256)}/{sha256}"
 
     def _manifest(self, project: NormalizedName) -> str:
         return f"{self.root}/{self.room}/{project}{_MANIFEST}"
@@ -293,10 +315,6 @@ class FolderStore:
                 sync_folder(self._projects.parent)
                 sync_folder(self.root)
             yield
-
-    def _locked(self, name: str) -> Locked:
-        """Return the lock of a blob or a project, which it shares with others: it is held for moments."""
-        return Locked(f"{self.root}/locks/{zlib.crc32(name.encode()) % _LOCKS:x}")
 
     def _stages_held(self) -> Locked:
         return Locked(f"{self.root}/locks/{_STAGES}")
@@ -330,26 +348,32 @@ class FolderStore:
             with self._disk():
                 new.close()
 
-    def _adopt(self, scratch: str, sha256: Sha256, size: int) -> None:
-        """Give bytes that are on the disk their name, where they have none yet."""
-        path = self._blob(sha256)
-        with self._locked(sha256):
-            found = _size(path)
-            if found == size:
-                os.utime(path)
-            else:
-                if found is not None:  # cut short by a failing disk
-                    os.unlink(path)
-                self._link(scratch, path)
-        self._sync(path[: -len(sha256)])  # also where the bytes were there: who was first may not have come so far yet
+    def _adopt(self, givers: Mapping[Sha256, tuple[_Giver, int]]) -> None:
+        """Give bytes that are on the disk their names, where they have none yet; their sizes are known."""
+        shelves = {self._shelf(sha256) for sha256 in givers}
+        with whole_file_system(self.root, len(shelves)) as sync:
+            for sha256 in self._names.each(givers):
+                give, size = givers[sha256]
+                path = self._blob(sha256)
+                found = _size(path)
+                if found == size:
+                    os.utime(path)
+                else:
+                    if found is not None:  # cut short by a failing disk
+                        os.unlink(path)
+                    self._give(give, path)
+            # Also where the bytes were there: who was first may not have come so far yet.
+            if not sync():
+                for shelf in shelves:
+                    self._sync(shelf)
 
-    def _link(self, scratch: str, path: str) -> None:
+    def _give(self, give: _Giver, path: str) -> None:
         try:
-            os.link(scratch, path)
+            give(path)
         except FileNotFoundError:  # a store from elsewhere, without the empty shelves
             os.mkdir(os.path.dirname(path))
             sync_folder(self._blobs)
-            os.link(scratch, path)
+            give(path)
 
 
 def _size(path: str) -> int | None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from wheelhouse.spool.disk import write_all
+from wheelhouse.spool.disk import whole_file_system, write_all
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -42,8 +43,11 @@ class NewFile:
         return open(self.path, "r+b", opener=lambda *_: os.dup(self.handle))
 
     def write(self, data: bytes) -> None:
-        """Write all its bytes, durably."""
+        """Write all its bytes; `sync` brings them to the disk."""
         write_all(self.handle, data)
+
+    def sync(self) -> None:
+        """Return when its bytes are on the disk."""
         os.fsync(self.handle)
 
     def rename(self, path: str) -> None:
@@ -57,6 +61,24 @@ class NewFile:
         if not self._renamed:
             with suppress(FileNotFoundError):  # tidied away
                 os.unlink(self.path)
+
+
+@contextmanager
+def new_files(folder: Path, texts: Sequence[bytes]) -> Iterator[list[NewFile]]:
+    """Make a file of each text, all of them on the disk; what has no other name at the end is gone. Raises OSError."""
+    made: list[NewFile] = []
+    try:
+        with whole_file_system(folder, len(texts)) as sync:
+            for text in texts:
+                made.append(NewFile.make(folder))
+                made[-1].write(text)
+            if not sync():
+                for new in made:
+                    new.sync()
+        yield made
+    finally:
+        for new in made:
+            new.close()
 
 
 def tidy(folder: Path) -> int:

@@ -74,6 +74,10 @@ class Store(Protocol):
         """Do as `put_file` for bytes in memory."""
         ...
 
+    def put_many(self, blobs: Sequence[tuple[bytes, Sha256]]) -> None:
+        """Do as `put_bytes` for many, which wait for the disk, or for the network, together."""
+        ...
+
     def local_path(self, sha256: Sha256) -> Path | None:
         """Return where the bytes lie on this machine's disk; None: they do not, or not there."""
         ...
@@ -100,6 +104,10 @@ class Store(Protocol):
 
     def swap_manifest(self, manifest: Manifest) -> bool:
         """Write a manifest if its generation follows on the newest; False: another writer was first."""
+        ...
+
+    def swap_manifests(self, manifests: Sequence[Manifest]) -> Sequence[bool]:
+        """Do as `swap_manifest` for many of different projects; where this raises, any of them may be written."""
         ...
 
     def projects(self) -> Mapping[NormalizedName, str]:
