@@ -303,13 +303,13 @@ def _rules(table: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
         for place, text in find_all(table, "targets", key, "*"):
             if isinstance(text, str):
                 yield from ((place, problem) for problem in selector_problems(text))
-    archs = {"auto", "all", *(target.arch for target in known_identifiers().values())}
     for place, arch in find_all(table, "targets", "archs", "*"):
+        archs = {"auto", "all", *(target.arch for target in known_identifiers().values())}
         if isinstance(arch, str) and arch not in archs:
             yield place, f"`{arch}` is no architecture; there are {', '.join(sorted(archs))}"
-    platforms = {target.platform_tag for target in known_identifiers().values() if target.is_linux}
     for key in ("images", "test-images"):
         for place, images in find_all(table, key):
+            platforms = {target.platform_tag for target in known_identifiers().values() if target.is_linux}
             for tag in images if isinstance(images, dict) else ():
                 if tag not in platforms:
                     yield (*place, tag), f"`{tag}` is no platform with images; there are {', '.join(sorted(platforms))}"
