@@ -20,13 +20,13 @@ from typing import IO, TYPE_CHECKING
 
 from wheelhouse.check.codes import Code
 from wheelhouse.check.contents import Member
-from wheelhouse.check.elf import MAGIC, MalformedElfError, read_elf
 from wheelhouse.errors import InvalidWheelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from wheelhouse.check.elf import Elf
     from wheelhouse.finding import Finding
 
 #: What zipfile raises for bytes that are no archive, or a damaged one.
@@ -42,6 +42,7 @@ _DAMAGED = (
     OSError,
     IndexError,
 )
+_ELF = b"\x7fELF"
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _ENCRYPTED, _UTF8 = 0x1, 0x800
 _LOCAL_HEADER = 30
@@ -242,13 +243,7 @@ def read_text(archive: zipfile.ZipFile, name: str) -> bytes | None:
 
 def _reading(info: zipfile.ZipInfo, data: bytes, wanted: set[str], *, keep: str) -> Reading:
     name = info.filename
-    findings: list[Finding] = []
-    elf = None
-    if data.startswith(MAGIC):
-        try:
-            elf = read_elf(data)
-        except MalformedElfError as error:
-            findings.append(Code.MALFORMED_BINARY.finding(f"is no sound ELF file: {error}", where=name))
+    elf, findings = _binary(data, name) if data.startswith(_ELF) else (None, ())
     scanned = elf is not None or (name.endswith(_CONFIGURATION) and len(data) <= _SMALL)
     member = Member(
         name=name,
@@ -260,9 +255,18 @@ def _reading(info: zipfile.ZipInfo, data: bytes, wanted: set[str], *, keep: str)
     )
     return Reading(
         member=member,
-        findings=tuple(findings),
+        findings=findings,
         data=data if name.startswith(keep) and len(data) <= _SMALL else None,
     )
+
+
+def _binary(data: bytes, where: str) -> tuple[Elf | None, tuple[Finding, ...]]:
+    from wheelhouse.check.elf import MalformedElfError, read_elf  # noqa: PLC0415 - start-up time, for binaries only
+
+    try:
+        return read_elf(data), ()
+    except MalformedElfError as error:
+        return None, (Code.MALFORMED_BINARY.finding(f"is no sound ELF file: {error}", where=where),)
 
 
 def _digest(algorithm: str, data: bytes) -> str:
