@@ -63,6 +63,16 @@ def test_publish__dry_run_of_a_pure_wheel__imports_its_checks(tmp_path: Path) ->
     assert modules & (NOT_FOR_CHECKS | SLOW - {"pydantic", "rich"}) == set()
 
 
+def test_check__of_a_pure_wheel__imports_its_checks(tmp_path: Path) -> None:
+    (tmp_path / "wheelhouse.toml").touch()
+    wheel = SmallWheel().write(tmp_path)
+
+    modules = imported_by("--registry", str(tmp_path), "check", "--no-trial", str(wheel))
+
+    assert "wheelhouse.check.examine" in modules
+    assert modules & (NOT_FOR_CHECKS | SLOW - {"pydantic"}) == set()
+
+
 @pytest.mark.slow
 @pytest.mark.network
 def test_build__nothing_to_do__imports_no_stage(tmp_path: Path) -> None:
