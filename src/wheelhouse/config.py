@@ -20,7 +20,7 @@ from wheelhouse.recipe_fields import FolderText
 from wheelhouse.salt_config import SaltSettings
 from wheelhouse.selector import selector_problems
 from wheelhouse.target import known_identifiers
-from wheelhouse.toml import Age, Count, Duration, Flag, Strict, find_all, load_toml
+from wheelhouse.toml import Age, Count, Duration, Flag, Strict, find_all, load_toml, section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -225,19 +225,19 @@ class MirrorSettings(Strict):
 class Config(Strict):
     """All of `wheelhouse.toml`."""
 
-    index: IndexSettings = pydantic.Field(default_factory=IndexSettings)
-    targets: TargetSettings = pydantic.Field(default_factory=TargetSettings)
-    build: BuildSettings = pydantic.Field(default_factory=BuildSettings)
-    repair: RepairSettings = pydantic.Field(default_factory=RepairSettings)
+    index: IndexSettings = section()
+    targets: TargetSettings = section()
+    build: BuildSettings = section()
+    repair: RepairSettings = section()
     images: Mapping[str, str] = pydantic.Field(default_factory=dict)
     """Build image by platform tag (`manylinux_x86_64`): a reference, best by digest, or cibuildwheel's short name."""
     test_images: Mapping[str, str] = pydantic.Field(default_factory=dict)
     """Minimal image by platform tag, in which built wheels are installed and imported."""
-    publish: PublishSettings = pydantic.Field(default_factory=PublishSettings)
-    paths: PathSettings = pydantic.Field(default_factory=PathSettings)
-    serve: ServeSettings = pydantic.Field(default_factory=ServeSettings)
-    mirror: MirrorSettings = pydantic.Field(default_factory=MirrorSettings)
-    salt: SaltSettings = pydantic.Field(default_factory=SaltSettings)
+    publish: PublishSettings = section()
+    paths: PathSettings = section()
+    serve: ServeSettings = section()
+    mirror: MirrorSettings = section()
+    salt: SaltSettings = section()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,13 +303,13 @@ def _rules(table: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
         for place, text in find_all(table, "targets", key, "*"):
             if isinstance(text, str):
                 yield from ((place, problem) for problem in selector_problems(text))
-    archs = {"auto", "all", *(target.arch for target in known_identifiers().values())}
     for place, arch in find_all(table, "targets", "archs", "*"):
+        archs = {"auto", "all", *(target.arch for target in known_identifiers().values())}
         if isinstance(arch, str) and arch not in archs:
             yield place, f"`{arch}` is no architecture; there are {', '.join(sorted(archs))}"
-    platforms = {target.platform_tag for target in known_identifiers().values() if target.is_linux}
     for key in ("images", "test-images"):
         for place, images in find_all(table, key):
+            platforms = {target.platform_tag for target in known_identifiers().values() if target.is_linux}
             for tag in images if isinstance(images, dict) else ():
                 if tag not in platforms:
                     yield (*place, tag), f"`{tag}` is no platform with images; there are {', '.join(sorted(platforms))}"

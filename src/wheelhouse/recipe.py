@@ -33,7 +33,7 @@ from wheelhouse.recipe_fields import (
     VersionText,
 )
 from wheelhouse.recipe_rules import recipe_rules
-from wheelhouse.toml import Count, Duration, Flag, Strict, load_toml
+from wheelhouse.toml import Count, Duration, Flag, Strict, load_toml, section
 
 FILE_NAME = "recipe.toml"
 
@@ -188,16 +188,16 @@ class Recipe(Strict):
 
     package: PackageTable
     version: Annotated[tuple[VersionTable, ...], pydantic.Field(min_length=1)]
-    source: SourceTable = pydantic.Field(default_factory=SourceTable)
-    system_packages: SystemPackages = pydantic.Field(default_factory=SystemPackages)
-    depends: DependsTable = pydantic.Field(default_factory=DependsTable)
-    targets: TargetsTable = pydantic.Field(default_factory=TargetsTable)
-    build: BuildTable = pydantic.Field(default_factory=BuildTable)
+    source: SourceTable = section()
+    system_packages: SystemPackages = section()
+    depends: DependsTable = section()
+    targets: TargetsTable = section()
+    build: BuildTable = section()
     override: tuple[OverrideTable, ...] = ()
     cibuildwheel: Mapping[str, Any] = pydantic.Field(default_factory=dict)
-    repair: RepairTable = pydantic.Field(default_factory=RepairTable)
-    test: TestTable = pydantic.Field(default_factory=TestTable)
-    resources: ResourcesTable = pydantic.Field(default_factory=ResourcesTable)
+    repair: RepairTable = section()
+    test: TestTable = section()
+    resources: ResourcesTable = section()
 
     _folder: Path = pydantic.PrivateAttr(default=Path())
 

@@ -11,9 +11,10 @@ import importlib.resources
 import platform
 import re
 import sys
-import tomllib
 from dataclasses import dataclass
 from typing import Literal, get_args
+
+import tomli
 
 from wheelhouse.errors import UsageError
 
@@ -104,7 +105,7 @@ def _from_text(text: str) -> BuildIdentifier:
 def known_identifiers() -> dict[str, BuildIdentifier]:
     """Return all identifiers of the installed cibuildwheel, in its order."""
     data = importlib.resources.files("cibuildwheel").joinpath("resources/build-platforms.toml").read_text("utf-8")
-    tables = tomllib.loads(data)
+    tables = tomli.loads(data)
     return {
         entry["identifier"]: _from_text(entry["identifier"])
         for table in tables.values()

@@ -78,6 +78,14 @@ Flag = Annotated[bool, pydantic.Field(strict=True)]
 Count = Annotated[int, pydantic.Field(strict=True, ge=0, le=999_999)]
 
 
+def section() -> Any:
+    """Return the default of a table that may be left out: what it is when it is empty.
+
+    `default_factory=Model` would make pydantic build a validator of its own for each such model, which is dear.
+    """
+    return pydantic.Field(default_factory=dict, validate_default=True)
+
+
 def no_rules(table: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:  # noqa: ARG001 - the form of all rules
     """Find nothing wrong."""
     yield from ()

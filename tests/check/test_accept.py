@@ -17,7 +17,12 @@ ERROR = Code.HASH.finding("does not match", where="spam/x.py", hint="build it ag
 
 
 def test_accept__no_errors() -> None:
-    checked = accept(SEALED, Examination(name=NAME, findings=(WARNING,)), trial_findings=[WARNING], executed=True)
+    checked = accept(
+        SEALED,
+        Examination(name=NAME, sha256=SEALED.sha256, findings=(WARNING,)),
+        trial_findings=[WARNING],
+        executed=True,
+    )
 
     assert checked == CheckedWheel(
         path=SEALED.path, sha256=SEALED.sha256, size=7, findings=(WARNING, WARNING), grafted=(), executed=True
@@ -30,7 +35,7 @@ def test_accept__errors(in_trial: bool) -> None:  # noqa: FBT001 - a parameter o
     own, tried = ((WARNING,), (ERROR,)) if in_trial else ((WARNING, ERROR), ())
 
     with pytest.raises(CheckError, match=r"WH212 error: spam/x\.py: does not match") as caught:
-        accept(SEALED, Examination(name=NAME, findings=own), trial_findings=tried, executed=True)
+        accept(SEALED, Examination(name=NAME, sha256=SEALED.sha256, findings=own), trial_findings=tried, executed=True)
 
     assert "no licence" not in str(caught.value)
     assert caught.value.hint == "build it again"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import os
 import warnings
 from typing import TYPE_CHECKING
 
@@ -9,10 +11,11 @@ from check import archive_cases, binary_cases, identity_cases
 from check.binary_cases import linked
 from check.spoilt import OURS
 from check.wheel_factory import Wheel, binary, pure
+from small_wheels import SmallWheel
 from wheelhouse.check import examine
 from wheelhouse.check.codes import Code
 from wheelhouse.errors import InvalidWheelError
-from wheelhouse.finding import Severity
+from wheelhouse.finding import Severity, errors
 from wheelhouse.target import native_arch
 
 if TYPE_CHECKING:
@@ -54,6 +57,17 @@ def test_examine__sound_wheel(wheel: Wheel | str, tmp_path: Path) -> None:
 
     assert examination.findings == ()
     assert examination.imports == ("spam",)
+
+
+@pytest.mark.parametrize("size", [9, 9 << 20], ids=["in memory", "from disk"])
+def test_examine__sha256_is_of_the_file(size: int, tmp_path: Path) -> None:
+    path = SmallWheel(files={"spam/data.bin": os.urandom(size)}).write(tmp_path)
+
+    examination = examine(path)
+
+    assert examination.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert errors(examination.findings) == ()
+    assert examination.unpacked > size
 
 
 @pytest.mark.parametrize(

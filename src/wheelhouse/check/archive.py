@@ -8,7 +8,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import io
 import itertools
+import os
 import re
 import stat
 import struct
@@ -20,13 +22,13 @@ from typing import IO, TYPE_CHECKING
 
 from wheelhouse.check.codes import Code
 from wheelhouse.check.contents import Member
-from wheelhouse.check.elf import MAGIC, MalformedElfError, read_elf
 from wheelhouse.errors import InvalidWheelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from wheelhouse.check.elf import Elf
     from wheelhouse.finding import Finding
 
 #: What zipfile raises for bytes that are no archive, or a damaged one.
@@ -42,6 +44,7 @@ _DAMAGED = (
     OSError,
     IndexError,
 )
+_ELF = b"\x7fELF"
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _ENCRYPTED, _UTF8 = 0x1, 0x800
 _LOCAL_HEADER = 30
@@ -49,6 +52,7 @@ _END_RECORD, _END_SIZE, _LONGEST_COMMENT = b"PK\x05\x06", 22, 0xFFFF
 _DRIVE = re.compile(r"[A-Za-z]:")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CHUNK = 1 << 20
+#: Bytes of a member, or of a whole wheel, that are kept in memory.
 _SMALL = 8 << 20
 #: Text files that tools write paths into.
 _CONFIGURATION = (".pc", ".la", ".cmake", ".json")
@@ -85,41 +89,59 @@ class Limits:
     members: int = 200_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenWheel:
+    """A wheel's file and the archive in it: the same bytes, whatever becomes of the path meanwhile."""
+
+    file: io.BufferedReader | io.BytesIO
+    archive: zipfile.ZipFile
+    size: int
+    """Bytes of the file."""
+
+    def sha256(self) -> str:
+        """Return the file's sha256, hex."""
+        self.file.seek(0)
+        return hashlib.file_digest(self.file, "sha256").hexdigest()
+
+
 @contextlib.contextmanager
-def open_wheel(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open a wheel.
+def open_wheel(path: Path) -> Iterator[OpenWheel]:
+    """Open a wheel. A small one is read at once: zipfile asks the system for each piece several times.
 
     Raises InvalidWheelError where it is no zip archive, or is not there.
     """
     with contextlib.ExitStack() as stack:
         try:
-            file = stack.enter_context(path.open("rb"))
+            file: io.BufferedReader | io.BytesIO = stack.enter_context(path.open("rb"))
         except (FileNotFoundError, IsADirectoryError) as error:
             raise InvalidWheelError(f"{path} is not a wheel: {error.strerror}") from error
         try:
+            size = os.fstat(file.fileno()).st_size
+            if size <= _SMALL:
+                file = io.BytesIO(file.read())
             archive = stack.enter_context(zipfile.ZipFile(file))
         except _DAMAGED as error:
             raise InvalidWheelError(
                 f"{path} is not a wheel: {error}",
                 hint="a wheel is a zip archive (PEP 427); if the file was downloaded, it may be cut short",
             ) from error
-        yield archive
+        yield OpenWheel(file=file, archive=archive, size=size)
 
 
-def judge(archive: zipfile.ZipFile, file_size: int, limits: Limits) -> Iterator[Finding]:
+def judge(wheel: OpenWheel, limits: Limits) -> Iterator[Finding]:
     """Yield what is wrong with the archive, from its directory alone."""
-    infos = archive.infolist()
-    yield from _bombs(infos, file_size, limits)
-    yield from _stray_bytes(archive, infos)
+    infos = wheel.archive.infolist()
+    yield from _bombs(infos, wheel.size, limits)
+    yield from _stray_bytes(wheel.file, infos)
     for info in infos:
         yield from _member(info)
     yield from _modes(infos)
-    for name, count in Counter(info.filename for info in infos).items():
+    names = Counter(info.filename for info in infos)
+    for name, count in names.items():
         if count > 1:
             yield Code.DUPLICATE.finding(f"stands in the archive {count} times", where=name)
-    names = {info.filename for info in infos}
     lowered = Counter(name.casefold() for name in names)
-    for name in sorted(names):
+    for name in sorted(names) if len(lowered) < len(names) else ():
         if lowered[name.casefold()] > 1:
             yield Code.CASE_COLLISION.finding(
                 "another name differs only by case", where=name, hint="file systems without case keep one of the two"
@@ -140,16 +162,13 @@ def _bombs(infos: list[zipfile.ZipInfo], file_size: int, limits: Limits) -> Iter
             return
 
 
-def _stray_bytes(archive: zipfile.ZipFile, infos: list[zipfile.ZipInfo]) -> Iterator[Finding]:
+def _stray_bytes(file: IO[bytes], infos: list[zipfile.ZipInfo]) -> Iterator[Finding]:
     first = min((info.header_offset for info in infos), default=0)
     hint = "tools that read archives from the front and from the end see different wheels"
     if first > 0:
         yield Code.STRAY_BYTES.finding(f"{first} bytes before the first member", hint=hint)
-    file = archive.fp
-    if file is not None:
-        after = _bytes_after_end(file)
-        if after:
-            yield Code.STRAY_BYTES.finding(f"{after} bytes after the end of the archive", hint=hint)
+    if after := _bytes_after_end(file):
+        yield Code.STRAY_BYTES.finding(f"{after} bytes after the end of the archive", hint=hint)
 
 
 def _bytes_after_end(file: IO[bytes]) -> int:
@@ -212,22 +231,26 @@ class Reading:
     data: bytes | None
 
 
-def read_members(archive: zipfile.ZipFile, algorithms: dict[str, str], *, keep: str) -> Iterator[Reading]:
+def read_members(
+    archive: zipfile.ZipFile, algorithms: dict[str, str], *, keep: str, known: Mapping[str, bytes]
+) -> Iterator[Reading]:
     """Read every file once.
 
-    `algorithms` is the hash that RECORD uses, by name (sha256 is always computed). Bytes are handed on for small files
-    under `keep`, for damaged files never.
+    `algorithms` is the hash that RECORD uses, by name (sha256 is always computed); `known` is what was read already, by
+    name. Bytes are handed on for small files under `keep`, for damaged files never.
     """
     for info in {info.filename: info for info in archive.infolist()}.values():
         if info.is_dir() or info.flag_bits & _ENCRYPTED or info.compress_type not in _METHODS:
             continue
         wanted = {"sha256", algorithms.get(info.filename, "sha256")}
-        try:
-            data = archive.read(info)
-        except _DAMAGED as error:
-            finding = Code.UNREADABLE.finding(f"cannot be read: {error}", where=info.filename)
-            yield Reading(member=None, findings=(finding,), data=None)
-            continue
+        data = known.get(info.filename)
+        if data is None:
+            try:
+                data = archive.read(info)
+            except _DAMAGED as error:
+                finding = Code.UNREADABLE.finding(f"cannot be read: {error}", where=info.filename)
+                yield Reading(member=None, findings=(finding,), data=None)
+                continue
         yield _reading(info, data, wanted, keep=keep)
 
 
@@ -242,13 +265,7 @@ def read_text(archive: zipfile.ZipFile, name: str) -> bytes | None:
 
 def _reading(info: zipfile.ZipInfo, data: bytes, wanted: set[str], *, keep: str) -> Reading:
     name = info.filename
-    findings: list[Finding] = []
-    elf = None
-    if data.startswith(MAGIC):
-        try:
-            elf = read_elf(data)
-        except MalformedElfError as error:
-            findings.append(Code.MALFORMED_BINARY.finding(f"is no sound ELF file: {error}", where=name))
+    elf, findings = _binary(data, name) if data.startswith(_ELF) else (None, ())
     scanned = elf is not None or (name.endswith(_CONFIGURATION) and len(data) <= _SMALL)
     member = Member(
         name=name,
@@ -260,9 +277,18 @@ def _reading(info: zipfile.ZipInfo, data: bytes, wanted: set[str], *, keep: str)
     )
     return Reading(
         member=member,
-        findings=tuple(findings),
+        findings=findings,
         data=data if name.startswith(keep) and len(data) <= _SMALL else None,
     )
+
+
+def _binary(data: bytes, where: str) -> tuple[Elf | None, tuple[Finding, ...]]:
+    from wheelhouse.check.elf import MalformedElfError, read_elf  # noqa: PLC0415 - start-up time, for binaries only
+
+    try:
+        return read_elf(data), ()
+    except MalformedElfError as error:
+        return None, (Code.MALFORMED_BINARY.finding(f"is no sound ELF file: {error}", where=where),)
 
 
 def _digest(algorithm: str, data: bytes) -> str:

@@ -19,7 +19,6 @@ from elftools.elf.segments import InterpSegment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAGIC = b"\x7fELF"
 #: (machine, bits, little endian) -> architecture, as platform tags spell it.
 _ARCHITECTURES = {
     ("EM_386", 32, True): "i686",

@@ -35,6 +35,8 @@ class Examination:
     """What was found in a wheel."""
 
     name: WheelName
+    sha256: str
+    """Of the file's bytes that were looked at, hex."""
     findings: tuple[Finding, ...]
     """Errors first, then warnings and notes; by code, then place."""
     grafted: tuple[Grafted, ...] = ()
@@ -53,11 +55,12 @@ def examine(path: Path, expectation: Expectation | None = None, *, limits: Limit
     is wrong is a finding.
     """
     name = WheelName.parse(path.name)
-    with open_wheel(path) as archive:
-        findings = list(judge(archive, path.stat().st_size, limits or Limits()))
+    with open_wheel(path) as wheel:
+        sha256 = wheel.sha256()
+        findings = list(judge(wheel, limits or Limits()))
         if any(finding.code == Code.BOMB.code for finding in findings):
-            return Examination(name=name, findings=_sorted(findings, expectation))
-        contents = _read(archive, name, findings)
+            return Examination(name=name, sha256=sha256, findings=_sorted(findings, expectation))
+        contents = _read(wheel.archive, name, findings)
     grafted = find_grafted(contents)
     findings += check_identity(contents, expectation)
     findings += check_metadata(contents)
@@ -68,6 +71,7 @@ def examine(path: Path, expectation: Expectation | None = None, *, limits: Limit
     findings += check_inside(contents)
     return Examination(
         name=name,
+        sha256=sha256,
         findings=_sorted(findings, expectation),
         grafted=grafted,
         binaries=tuple(member.name for member, _ in contents.binaries),
@@ -81,8 +85,8 @@ def read_contents(path: Path) -> Contents:
 
     Raises InvalidWheelError.
     """
-    with open_wheel(path) as archive:
-        return _read(archive, WheelName.parse(path.name), [])
+    with open_wheel(path) as wheel:
+        return _read(wheel.archive, WheelName.parse(path.name), [])
 
 
 def _read(archive: zipfile.ZipFile, name: WheelName, findings: list[Finding]) -> Contents:
@@ -90,11 +94,13 @@ def _read(archive: zipfile.ZipFile, name: WheelName, findings: list[Finding]) ->
     names = frozenset(info.filename for info in archive.infolist() if not info.is_dir())
     dist_info = _dist_info(names)
     record_path = f"{dist_info or '*.dist-info'}/{NAME}"
-    record = parse_record(read_text(archive, record_path), record_path)
+    recorded = read_text(archive, record_path)
+    record = parse_record(recorded, record_path)
     readings = []
     texts: dict[str, bytes] = {}
     prefix = f"{dist_info}/"
-    for reading in read_members(archive, record.algorithms, keep=prefix):
+    known = {record_path: recorded} if recorded is not None else {}
+    for reading in read_members(archive, record.algorithms, keep=prefix, known=known):
         findings += reading.findings
         readings.append(reading.member)
         if reading.data is not None and reading.member is not None:

@@ -10,7 +10,6 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from wheelhouse.check.codes import Code
-from wheelhouse.record import Grafted
 from wheelhouse.sbom import PATH, occurrences
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from wheelhouse.check.contents import Contents, Expectation
     from wheelhouse.finding import Finding
+    from wheelhouse.record import Grafted
 
 #: auditwheel: `<project>.libs/`, formerly `<package>/.libs/`; delocate: `.dylibs/`.
 _FOLDER = re.compile(r"(^|/)[^/]*\.(?:libs|dylibs)/[^/]+$")
@@ -40,12 +40,15 @@ _LIBRARY_FOLDERS = (
 
 def find_grafted(contents: Contents) -> tuple[Grafted, ...]:
     """Return the libraries that were grafted, sorted by name."""
+    members = [member for member in contents.members if _FOLDER.search(member.name)]
+    if not members:
+        return ()
+    from wheelhouse.record import Grafted  # noqa: PLC0415 - start-up time, for wheels with grafted libraries only
+
     components = _components(contents.texts)
     ours = _ours(contents.texts)
     found = []
-    for member in contents.members:
-        if not _FOLDER.search(member.name):
-            continue
+    for member in members:
         name = _HASH.sub("", member.name.rpartition("/")[2])
         arch = member.elf.arch if member.elf is not None else ""
         component = ours.get(member.name) or _component(name, arch, components)

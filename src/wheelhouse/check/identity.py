@@ -72,7 +72,7 @@ def _wheel_file(contents: Contents) -> Iterator[Finding]:
         yield Code.WHEEL_FILE.finding("WHEEL is missing", where=where)
         return
     try:
-        message = email.parser.Parser(policy=email.policy.compat32).parsestr(data.decode("utf-8"))
+        message = email.parser.HeaderParser(policy=email.policy.compat32).parsestr(data.decode("utf-8"))
     except ValueError as error:
         yield Code.WHEEL_FILE.finding(f"is not UTF-8: {error}", where=where)
         return

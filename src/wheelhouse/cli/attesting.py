@@ -33,7 +33,7 @@ def with_attestations(session: Session, wheels: Sequence[Publishable], *, asked:
         if not isinstance(found, Unsigned):
             with SigstoreSigner(found) as signer:
                 signed = [replace(wheel, attestations=attest(wheel, signer)) for wheel in ready]
-            session.talk.print(f"{len(signed)} wheels attested by the identity of this job", markup=False)
+            session.say(f"{len(signed)} wheels attested by the identity of this job")
             return signed
     except (AttestationError, MachineError) as error:
         if asked:
@@ -43,5 +43,5 @@ def with_attestations(session: Session, wheels: Sequence[Publishable], *, asked:
     if asked:
         raise AttestationError(f"nothing can be signed: {found.reason}", hint=found.hint)
     if os.environ.get("CI") or os.environ.get("GITHUB_ACTIONS"):
-        session.talk.print(f"not attested: {found.reason}", markup=False)
+        session.say(f"not attested: {found.reason}")
     return ready

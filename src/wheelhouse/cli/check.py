@@ -171,7 +171,7 @@ def _conclude(session: Session, checked: Sequence[_Checked], *, strict: bool) ->
     """Say what it came to. Raises CheckError, or InvalidWheelError where nothing else was wrong."""
     from wheelhouse.finding import Severity  # noqa: PLC0415 - start-up time
 
-    session.talk.print(", ".join(_totals(checked)))
+    session.say(", ".join(_totals(checked)))
     wrong = [
         result
         for result in checked

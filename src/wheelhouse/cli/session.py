@@ -46,6 +46,11 @@ class Session:
 
         return Console(stderr=True, highlight=False, quiet=self.quiet, soft_wrap=True)
 
+    def say(self, text: str) -> None:
+        """Tell people one plain line on stderr, as it is; `talk` would take 15 ms to start, and replace `:x:` in it."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
     @cached_property
     def data(self) -> Console:
         """Where tables for people go that are the command's answer: stdout."""

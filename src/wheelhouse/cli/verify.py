@@ -137,7 +137,7 @@ def _conclude(session: Session, verified: Sequence[_Verified], *, strict: bool) 
         for severity in Severity
     }
     told = ", ".join(f"{count} {severity}{'s' if count != 1 else ''}" for severity, count in counts.items())
-    session.talk.print(f"{len(verified)} wheel{'s' if len(verified) != 1 else ''}, {told}")
+    session.say(f"{len(verified)} wheel{'s' if len(verified) != 1 else ''}, {told}")
     bad = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
     wrong = [one for one in verified if any(finding.severity in bad for finding in one.findings)]
     if wrong:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from wheelhouse.check import examine
 from wheelhouse.errors import CheckError, UsageError
 from wheelhouse.finding import errors
-from wheelhouse.wheel import WheelName, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from wheelhouse.wheel import WheelName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +36,9 @@ def prepare(paths: Iterable[Path]) -> list[Publishable]:
     wheels: dict[str, Publishable] = {}
     wrong: list[str] = []
     for path in paths:
-        wheel = Publishable(path=path, name=WheelName.parse(path.name), sha256=sha256_of(path))
-        wrong += [f"  {path.name}: {finding}" for finding in errors(examine(path).findings)]
+        examination = examine(path)
+        wheel = Publishable(path=path, name=examination.name, sha256=examination.sha256)
+        wrong += [f"  {path.name}: {finding}" for finding in errors(examination.findings)]
         other = wheels.setdefault(path.name, wheel)
         if other.sha256 != wheel.sha256:
             raise UsageError(f"{other.path} and {path} have one name and different bytes", hint="publish one of them")
