@@ -266,11 +266,16 @@ def _get(
 
 
 def _headers(url: str, accept: str) -> dict[str, str]:
+    from wheelhouse import __version__  # noqa: PLC0415 - start-up time
+
+    agent = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": f"wheelhouse/{__version__}"}
+    return agent | authorization(url)
+
+
+def authorization(url: str) -> dict[str, str]:
+    """Return the header with the credentials that an address has in itself, or `.netrc` has for its host."""
     import urllib3  # noqa: PLC0415 - start-up time
 
-    from wheelhouse import __version__  # noqa: PLC0415 - likewise
-
-    headers = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": f"wheelhouse/{__version__}"}
     parts = urlsplit(url)
     user, password = parts.username, parts.password
     if user is None and parts.hostname is not None:
@@ -279,23 +284,28 @@ def _headers(url: str, accept: str) -> dict[str, str]:
         with suppress(OSError, netrc.NetrcParseError):
             if found := netrc.netrc(os.environ.get("NETRC")).authenticators(parts.hostname):
                 user, password = found[0], found[2]
-    if user is not None:
-        headers |= urllib3.make_headers(basic_auth=f"{unquote(user)}:{unquote(password or '')}")
-    return headers
+    if user is None:
+        return {}
+    return dict(urllib3.make_headers(basic_auth=f"{unquote(user)}:{unquote(password or '')}"))
 
 
 @contextmanager
-def connections(url: str) -> Iterator[urllib3.PoolManager]:
-    """Give connections to the host of `url` as the environment wants them: proxy, certificates. Safe for threads."""
+def connections(
+    url: str, *, connect: float = 15.0, read: float = 60.0, certificates: str | None = None
+) -> Iterator[urllib3.PoolManager]:
+    """Give connections to the host of `url` as the environment wants them: proxy, certificates. Safe for threads.
+
+    `connect` and `read` are seconds of silence; `certificates` names a bundle of them besides.
+    """
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - start-up time
 
     import urllib3  # noqa: PLC0415 - start-up time
 
-    timeout = urllib3.Timeout(connect=15, read=60)
+    timeout = urllib3.Timeout(connect=connect, read=read)
     parts = urlsplit(url)
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
-    context = _certificates()
+    context = _certificates(certificates) if parts.scheme == "https" or proxy else None  # a fiftieth of a second
     if proxy and not proxy_bypass(parts.hostname or ""):
         user = urlsplit(proxy)
         login = f"{unquote(user.username)}:{unquote(user.password or '')}" if user.username else None
@@ -309,12 +319,12 @@ def connections(url: str) -> Iterator[urllib3.PoolManager]:
             yield manager
 
 
-def _certificates() -> ssl.SSLContext:
+def _certificates(given: str | None) -> ssl.SSLContext:
     import ssl  # noqa: PLC0415 - start-up time
 
     context = ssl.create_default_context()
-    for name in _BUNDLES:
-        if bundle := os.environ.get(name):
+    for bundle in (given, *map(os.environ.get, _BUNDLES)):
+        if bundle:
             with suppress(OSError):
                 context.load_verify_locations(**{"capath" if Path(bundle).is_dir() else "cafile": bundle})
     return context

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
-
-import pydantic
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,10 +18,11 @@ class Severity(enum.StrEnum):
     NOTE = "note"
 
 
-class Finding(pydantic.BaseModel):
-    """One thing a check has to say."""
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing a check has to say. Records have some in them, which is where pydantic reads and writes them."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     code: str
     """Stable and documented, e.g. `WH203`; never used for something else later."""
@@ -38,6 +38,10 @@ class Finding(pydantic.BaseModel):
         """Return one line: code, severity, place, message."""
         place = f"{self.where}: " if self.where else ""
         return f"{self.code} {self.severity}: {place}{self.message}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `--json` prints of it."""
+        return asdict(self)
 
 
 def errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import replace
 
 from wheelhouse.finding import Finding, Severity
 
@@ -89,4 +90,4 @@ _BY_CODE = {kind.code: kind for kind in Code}
 def relaxed(finding: Finding) -> Finding:
     """Return the finding as it counts in somebody else's wheel, of which no recipe is known."""
     kind = _BY_CODE[finding.code]
-    return finding if kind.foreign is kind.severity else finding.model_copy(update={"severity": kind.foreign})
+    return finding if kind.foreign is kind.severity else replace(finding, severity=kind.foreign)

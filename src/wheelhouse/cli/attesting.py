@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wheelhouse.errors import AttestationError, MachineError
+from wheelhouse.publish.attesting import attest, attestations_of
+from wheelhouse.publish.sigstore import SigstoreSigner, Unsigned, find_identity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +22,6 @@ def with_attestations(session: Session, wheels: Sequence[Publishable], *, asked:
 
     `asked` None: signed where that is possible and harmless. Raises AttestationError.
     """
-    from wheelhouse.publish.attesting import attest, attestations_of  # noqa: PLC0415 - start-up time
-    from wheelhouse.publish.sigstore import SigstoreSigner, Unsigned, find_identity  # noqa: PLC0415 - likewise
-
     if asked is False:
         return list(wheels)
     ready = [replace(wheel, attestations=attestations_of(wheel)) for wheel in wheels]

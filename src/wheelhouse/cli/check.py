@@ -50,7 +50,7 @@ class _Checked:
         return {
             "wheel": str(self.path),
             "recipe": None if self.job is None else self.job.id,
-            "findings": [finding.model_dump(mode="json") for finding in self.findings],
+            "findings": [finding.to_json() for finding in self.findings],
             "grafted": [library.model_dump(mode="json") for library in examination.grafted] if examination else [],
             "binaries": list(examination.binaries) if examination else [],
             "executed": self.trial is not None and self.trial.executed,

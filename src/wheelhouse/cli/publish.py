@@ -110,49 +110,48 @@ def publish(
     accepted into the spool, from which the next `publish` or `wheelhouse spool retry` delivers them: that ends with
     status 0 and says so. Exit status 20: the index refused a wheel.
     """
-    from wheelhouse.publish import Sender, find_destination, insist, prepare  # noqa: PLC0415 - start-up time
+    from wheelhouse.publish import Sender, checking, find_destination, insist  # noqa: PLC0415 - start-up time
     from wheelhouse.publish import publish as publish_wheels  # noqa: PLC0415 - likewise
 
-    settings = session.workspace.config.publish
-    if trusted_publishing is not None:
-        settings = settings.model_copy(update={"trusted_publishing": trusted_publishing})
-    destination = find_destination(
-        index_url=index_url,
-        repository=repository,
-        settings=settings,
-        environment=os.environ,
-    )
     if test and stage is None:
         raise UsageError("--test is for what is on a stage", hint="--stage --test; `wheelhouse check` tests files")
-    ready = prepare(wheel_files(wheels or [_dist(session)]))
-    staging = None
-    if stage is not None:
-        from wheelhouse.cli.staging import Staging  # noqa: PLC0415 - start-up time
-
-        staging = Staging.of(destination, stage or None, ready, settings=settings, timeout=timeout)
-        destination = staging.destination
-    if dry_run:
-        _plan(session, ready, destination, as_json=as_json)
-        return
-    from wheelhouse.cli.attesting import with_attestations  # noqa: PLC0415 - start-up time
-
-    ready = with_attestations(session, ready, asked=attestations)
-    delivered = "published" if staging is None else "staged"
+    given = wheel_files(wheels or [_dist(session)])
     with ExitStack() as stack:
-        connection = stack.enter_context(
-            connect(
-                destination,
-                timeout=timeout,
-                settings=settings,
-                environment=staging.environment if staging else os.environ,
-                many=len(ready) > 1,
+        connection, spool, staging = None, None, None
+        with checking(given) as checked:  # by other processes too, while this one gets ready
+            settings = session.workspace.config.publish
+            if trusted_publishing is not None:
+                settings = settings.model_copy(update={"trusted_publishing": trusted_publishing})
+            destination = find_destination(
+                index_url=index_url, repository=repository, settings=settings, environment=os.environ
             )
-        )
+            if not dry_run:
+                from wheelhouse.cli.attesting import with_attestations  # noqa: PLC0415 - start-up time
+            if stage is None and not dry_run:
+                many = len(given) > 1
+                connection = stack.enter_context(connect(destination, timeout=timeout, settings=settings, many=many))
+                spool = None if no_spool else stack.enter_context(open_spool(session))
+            ready = checked()
+        if stage is not None:
+            from wheelhouse.cli.staging import Staging  # noqa: PLC0415 - start-up time
+
+            staging = Staging.of(destination, stage or None, ready, settings=settings, timeout=timeout)
+            destination = staging.destination
+        if dry_run:
+            _plan(session, ready, destination, as_json=as_json)
+            return
+        ready = with_attestations(session, ready, asked=attestations)
+        if connection is None:
+            environment = staging.environment if staging else os.environ
+            connection = stack.enter_context(
+                connect(destination, timeout=timeout, settings=settings, environment=environment, many=len(ready) > 1)
+            )
+        delivered = "published" if staging is None else "staged"
         sender = Sender(
             destination=destination,
             uploader=connection,
             many=connection.parcels,
-            spool=None if no_spool or staging else stack.enter_context(open_spool(session)),
+            spool=spool,
             skip_existing=skip_existing,
             tell=teller(session, as_json=as_json, delivered=delivered),
         )
@@ -258,12 +257,11 @@ def conclude(
     counts = {outcome: sum(one.outcome == outcome for one in sent) for outcome in _STYLES}
     words = {outcome: outcome for outcome in counts} | {"published": delivered}
     told = ", ".join(f"{count} {words[outcome]}" for outcome, count in counts.items() if count) or "nothing to deliver"
-    session.talk.print(f"{told} [{destination.url}]" if destination is not None else told, markup=False)
+    session.say(f"{told} [{destination.url}]" if destination is not None else told)
     if counts["spooled"]:
-        session.talk.print(
+        session.say(
             "spooled: accepted and kept on disk, not yet delivered; the next `wheelhouse publish` or"
-            " `wheelhouse spool retry` delivers",
-            markup=False,
+            " `wheelhouse spool retry` delivers"
         )
     troubled = [one for one in sent if one.trouble]
     if not troubled:
@@ -288,4 +286,4 @@ def _plan(session: Session, ready: Sequence[Publishable], destination: Destinati
         return
     for one in ready:
         click.echo(f"would send  {one.name.filename}")
-    session.talk.print(f"{len(ready)} wheels would go to {destination.url}", markup=False)
+    session.say(f"{len(ready)} wheels would go to {destination.url}")

@@ -99,7 +99,7 @@ def _report(wheel: Path, path: Path, examination: Examination) -> dict[str, Any]
         "platforms": sorted({tag.platform for tag in examination.name.tags}),
         "size": path.stat().st_size,
         "grafted": [library.model_dump(mode="json") for library in examination.grafted],
-        "findings": [finding.model_dump(mode="json") for finding in examination.findings],
+        "findings": [finding.to_json() for finding in examination.findings],
     }
 
 

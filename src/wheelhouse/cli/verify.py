@@ -40,7 +40,7 @@ class _Verified:
             "wheel": str(self.path),
             "sha256": self.sha256,
             "verified": not errors(self.findings),
-            "findings": [finding.model_dump(mode="json") for finding in self.findings],
+            "findings": [finding.to_json() for finding in self.findings],
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wheelhouse.publish.destination import Destination, find_destination
-from wheelhouse.publish.prepare import Publishable, prepare
+from wheelhouse.publish.prepare import Publishable, checking, prepare
 from wheelhouse.publish.reply import Reply, Uploader, Verdict
 from wheelhouse.publish.sending import Delivered, Outcome, Sender, Sent, deliver, insist, publish
 
@@ -17,6 +17,7 @@ __all__ = [
     "Sent",
     "Uploader",
     "Verdict",
+    "checking",
     "deliver",
     "find_destination",
     "insist",

@@ -46,10 +46,10 @@ class Connection:
         with ExitStack() as stack:
             made = cls(destination, login, timeout=timeout, certificates=certificates, stack=stack)
             if many:
-                made.parcels = Parcels.offered(destination, login, timeout=timeout, certificates=certificates)
-            if made.parcels is not None:
-                stack.enter_context(made.parcels)
-            else:
+                made.parcels = stack.enter_context(
+                    Parcels.offered(destination, login, timeout=timeout, certificates=certificates)
+                )
+            if made.parcels is None:
                 made.by_twine()
             yield made
 

@@ -33,6 +33,16 @@ class Login:
     renewed: Callable[[], str | None] | None = None
     """A password that was got, not given: to be asked for again before each upload, since it ends."""
 
+    def __post_init__(self) -> None:
+        """Raise UsageError for what HTTP's basic authentication cannot carry, as its clients do it."""
+        try:
+            f"{self.user}:{self.password}".encode("latin-1")
+        except UnicodeEncodeError:
+            raise UsageError(
+                "the credentials for the index have characters in them that are not in Latin-1",
+                hint="a token has none: `wheelhouse token create`",
+            ) from None
+
 
 def find_login(
     destination: Destination,

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from requests import Response
@@ -95,10 +95,14 @@ class ManyUploader(Protocol):
 
 def read_reply(response: Response) -> Reply:
     """Say what a response to an upload means."""
-    headers = response.headers
+    return read_answer(response.status_code, response.reason or "", response.headers, response.content)
+
+
+def read_answer(status: int, reason: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    """Say what an answer to an upload means; `headers` go by any spelling of their names."""
     return judge(
-        response.status_code,
-        _said(response),
+        status,
+        _said(reason, headers, body),
         retry_after=headers.get("Retry-After", ""),
         location=headers.get("Location", "elsewhere"),
     )
@@ -122,15 +126,28 @@ def judge(status: int, said: str, *, retry_after: str = "", location: str = "els
     return Reply(verdict=Verdict.DENIED if denied else Verdict.REFUSED, reason=reason)
 
 
-def _said(response: Response) -> str:
+def no_answer(error: Exception, *, trusted: bool) -> Reply:
+    """Say what it means that a request came to no answer; not `trusted`: the certificate is to blame."""
+    if not trusted:
+        return Reply(verdict=Verdict.DENIED, reason=f"no trust in the index's certificate: {_deepest(error)}")
+    return Reply(verdict=Verdict.OUTAGE, reason=_deepest(error))
+
+
+def _deepest(error: BaseException) -> str:
+    """Return the innermost cause of a network error: the outer ones repeat it in wrapping."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return str(error) or type(error).__name__
+
+
+def _said(reason: str, headers: Mapping[str, str], body: bytes) -> str:
     """Return the words of a response, without the markup of a page for browsers."""
-    reason = _line(response.reason or "")
-    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    text = response.content[:_LONGEST_BODY].decode("utf-8", "replace")
+    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    text = body[:_LONGEST_BODY].decode("utf-8", "replace")
     if kind == "text/html":
         text = html.unescape(_MARKUP.sub(" ", text))
     words = _line(text) if kind in {"text/html", "text/plain", "application/json"} else ""
-    return ": ".join(dict.fromkeys(part for part in (reason, words) if part))
+    return ": ".join(dict.fromkeys(part for part in (_line(reason), words) if part))
 
 
 def _line(text: str) -> str:

@@ -159,7 +159,7 @@ def deliver(sender: Sender, *, jobs: int = 4) -> Delivered:
     A few at once, but of a project one after the other, the oldest first.
     """
     spool = sender.spool
-    if spool is None:
+    if spool is None or not spool.count(sender.destination.url):
         return Delivered(sent=())
     spool.hurry(sender.destination.url)
     line = _Line(sender, spool)
@@ -299,17 +299,22 @@ class _Queue:
 
 
 def _parcels(wheels: Sequence[Publishable], many: ManyUploader | None) -> Iterator[list[Publishable]]:
-    """Yield wheels that go in one request, as many as fit; where the index takes no such requests, each by itself."""
+    """Yield wheels that go in one request, as many as fit; where the index takes no such requests, each by itself.
+
+    The first has fewer, so that the index is at work while the second comes in.
+    """
     parcel: list[Publishable] = []
     size = 0
+    first = True
     for wheel in wheels:
         own = wheel.path.stat().st_size
         if many is None or own > many.most_bytes:
             yield [wheel]
             continue
-        if parcel and (len(parcel) == many.most_files or size + own > many.most_bytes):
+        most = max(1, many.most_files // 3) if first else many.most_files
+        if parcel and (len(parcel) == most or size + own > many.most_bytes):
             yield parcel
-            parcel, size = [], 0
+            parcel, size, first = [], 0, False
         parcel.append(wheel)
         size += own
     if parcel:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import get_netrc_auth
 
 from wheelhouse.publish.login import TOKEN_USER
-from wheelhouse.publish.reply import Reply, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import requests
 
     from wheelhouse.publish.login import Login
 
@@ -33,13 +33,6 @@ def furnish(session: requests.Session, url: str, login: Login, *, timeout: float
     session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
     session.auth = session.auth or get_netrc_auth(url)
     session.trust_env = False
-
-
-def no_answer(error: requests.RequestException) -> Reply:
-    """Say what it means that a request came to no answer."""
-    if isinstance(error, requests.exceptions.SSLError):
-        return Reply(verdict=Verdict.DENIED, reason=f"no trust in the index's certificate: {_deepest(error)}")
-    return Reply(verdict=Verdict.OUTAGE, reason=_deepest(error))
 
 
 class _Patience(HTTPAdapter):
@@ -63,10 +56,3 @@ class _Fresh(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         HTTPBasicAuth(TOKEN_USER, self._token() or "")(request)
         return request
-
-
-def _deepest(error: BaseException) -> str:
-    """Return the innermost cause of a network error: the outer ones repeat it in wrapping."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return str(error) or type(error).__name__

@@ -16,9 +16,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-import requests
-import urllib3
-
 from wheelhouse.errors import TrustedPublishingError
 
 if TYPE_CHECKING:
@@ -112,6 +109,9 @@ class TrustedPublishing:
         return found
 
     def _ask(self, method: str, url: str, payload: Mapping[str, str] | None = None) -> tuple[int, Mapping[str, Any]]:
+        import requests  # noqa: PLC0415 - start-up time
+        import urllib3  # noqa: PLC0415 - likewise
+
         try:
             with requests.request(
                 method,

@@ -19,8 +19,8 @@ from twine.settings import Settings
 from wheelhouse.errors import UsageError
 from wheelhouse.publish.form import body_of
 from wheelhouse.publish.login import where
-from wheelhouse.publish.reply import Reply, Verdict, read_reply
-from wheelhouse.publish.session import furnish, no_answer
+from wheelhouse.publish.reply import Reply, Verdict, no_answer, read_reply
+from wheelhouse.publish.session import furnish
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -87,7 +87,7 @@ class TwineUploader:
                     repository.url, data=body, allow_redirects=False, headers={"Content-Type": kind}
                 )
         except requests.RequestException as error:
-            return no_answer(error)
+            return no_answer(error, trusted=not isinstance(error, requests.exceptions.SSLError))
         return read_reply(response)
 
     def _repository(self) -> Repository:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from wheelhouse.index.model import Manifest
+    from wheelhouse.index.model import Manifest, Sha256
 
 SPAM, HAM, EGGS = map(canonicalize_name, ("spam", "ham", "eggs"))
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -31,9 +31,9 @@ class Meddled(WrappedStore):
 
     meddle: Callable[[], Any]
 
-    def swap_manifests(self, manifests: Sequence[Manifest]) -> Sequence[bool]:
+    def write(self, blobs: Sequence[tuple[bytes, Sha256]], manifests: Sequence[Manifest]) -> Sequence[bool]:
         self.meddle()
-        return self.inner.swap_manifests(manifests)
+        return self.inner.write(blobs, manifests)
 
 
 @pytest.fixture

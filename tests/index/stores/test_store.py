@@ -78,15 +78,15 @@ def test_blob__put_twice__is_there_once(store: Store) -> None:
 @pytest.mark.parametrize("count", [0, 1, MANY - 1, 3 * MANY])
 def test_blobs__put_together__are_all_there(store: Store, tmp_path: Path, count: int) -> None:
     blobs = [(data, sha256(data)) for data in (b"%d" % number for number in range(count))]
-    store.put_many(blobs)
-    store.put_many(blobs)
+    assert list(store.write(blobs, [])) == []
+    assert list(store.write(blobs, [])) == []
     assert {blob.sha256 for blob in store.blobs()} == {digest for _, digest in blobs}
     assert all(b"".join(store.open_range(digest)) == data for data, digest in blobs)
     assert scratch_files(tmp_path) == []
 
 
 def test_blobs__same_bytes_twice__are_there_once(store: Store, tmp_path: Path) -> None:
-    store.put_many([(DATA, DIGEST)] * (MANY + 1))
+    store.write([(DATA, DIGEST)] * (MANY + 1), [])
     assert [blob.sha256 for blob in store.blobs()] == [DIGEST]
     assert scratch_files(tmp_path) == []
 
@@ -139,12 +139,15 @@ def test_manifests__swapped_together__each_by_its_own_generation(store: Store, t
     manifests = [Manifest(name=canonicalize_name(f"spam{number}")) for number in range(MANY)]
     taken = manifests[1:3]
     assert all(map(store.swap_manifest, taken))
-    assert list(store.swap_manifests(manifests)) == [manifest not in taken for manifest in manifests]
-    assert list(store.swap_manifests([manifest.changed(policy="mirror") for manifest in manifests])) == [True] * MANY
+    assert list(store.write([], manifests)) == [manifest not in taken for manifest in manifests]
+    assert (
+        list(store.write([(DATA, DIGEST)], [manifest.changed(policy="mirror") for manifest in manifests]))
+        == [True] * MANY
+    )
     assert {manifest.name: store.read_manifest(manifest.name) for manifest in manifests} == {
         manifest.name: manifest.changed(policy="mirror") for manifest in manifests
     }
-    assert list(store.swap_manifests([])) == []
+    assert list(store.write([], [])) == []
     assert scratch_files(tmp_path) == []
 
 

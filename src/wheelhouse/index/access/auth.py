@@ -135,12 +135,20 @@ class Gate:
 
     def check(self, asker: Asker, action: Action, project: NormalizedName | None) -> Denied | None:
         """Decide whether the asker may do this to a project; None: yes. No project: the list of all."""
+        return self.check_each(asker, action)(project)
+
+    def check_each(self, asker: Asker, action: Action) -> Callable[[NormalizedName | None], Denied | None]:
+        """Look at the asker's token once, and return what decides on project after project."""
         found = self._token_for(asker, action)
         if isinstance(found, Denied) or found is None:
-            return found
-        if not found.allows(action, project):
+            return lambda _: found
+
+        def decide(project: NormalizedName | None) -> Denied | None:
+            if found.allows(action, project):
+                return None
             return Denied(status=403, message=f"this token has no scope {action}:{project or '*'}")
-        return None
+
+        return decide
 
     def admits(self, asker: Asker, action: Action, project: NormalizedName | None) -> bool:
         """Say whether the asker has a token, and may do this. Counts nothing: where it says no, `check` says why."""

@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 
 import pydantic
@@ -43,6 +44,9 @@ class _Closed(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
 
+_scope = lru_cache(maxsize=4096)(Scope.parse)  # few texts, at each request
+
+
 class Token(_Closed):
     """One token, as the file has it."""
 
@@ -68,11 +72,11 @@ class Token(_Closed):
 
     def allows(self, action: Action, project: NormalizedName | None) -> bool:
         """Say whether one of its scopes covers an action; None stands for the list of all projects."""
-        return any(Scope.parse(scope).allows(action, project) for scope in self.scopes)
+        return any(_scope(scope).allows(action, project) for scope in self.scopes)
 
     def allows_any(self, action: Action) -> bool:
         """Say whether there is anything at all that it may do this to."""
-        return any(Scope.parse(scope).action is action for scope in self.scopes)
+        return any(_scope(scope).action is action for scope in self.scopes)
 
 
 class _File(_Closed):

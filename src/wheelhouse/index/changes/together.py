@@ -36,8 +36,7 @@ def add_together(repository: Repository, arrivals: Sequence[tuple[NewFile, bytes
             continue
         welcome.setdefault(new.name.project, []).append(new)
         blobs += [(data, new.sha256), *new.beside]
-    repository.store.put_many(blobs)
-    ends |= _list(repository, before, welcome)
+    ends |= _write(repository, before, welcome, blobs)
     return [ends[new.name.filename] for new, _ in arrivals]
 
 
@@ -51,12 +50,13 @@ def _refused(repository: Repository, manifest: Manifest | None, new: NewFile) ->
     return None
 
 
-def _list(
+def _write(
     repository: Repository,
     before: Mapping[NormalizedName, Manifest | None],
     welcome: Mapping[NormalizedName, Sequence[NewFile]],
+    blobs: Sequence[tuple[bytes, Sha256]],
 ) -> dict[str, End]:
-    """Bring files whose bytes are in the store into their manifests; where somebody was in between, one by one."""
+    """Bring bytes into the store, and the files into their manifests; where somebody was in between, one by one."""
     ends: dict[str, End] = {}
     afters: dict[NormalizedName, Manifest] = {}
     for project, news in welcome.items():
@@ -65,7 +65,7 @@ def _list(
         ends |= {new.name.filename: outcome for new, outcome in zip(news, outcomes, strict=True)}
         if after is not None:
             afters[project] = after
-    swapped = repository.store.swap_manifests(list(afters.values()))
+    swapped = repository.store.write(blobs, list(afters.values()))
     lost = {project for project, done in zip(afters, swapped, strict=True) if not done}
     for project, news in welcome.items():
         if project in lost:

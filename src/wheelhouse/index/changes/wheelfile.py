@@ -17,23 +17,23 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
-from io import BytesIO
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from packaging.tags import parse_tag
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from wheelhouse.errors import IndexRefusesError
+from wheelhouse.index.model import parse_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
-    from typing import IO, BinaryIO
+    from typing import BinaryIO
 
     from packaging.tags import Tag
     from packaging.utils import NormalizedName
+    from packaging.version import Version
 
     from wheelhouse.index.model import FileName
 
@@ -72,6 +72,11 @@ class Described:
     requires_python: str | None
     metadata: bytes | None
     """METADATA as it is in the wheel (PEP 658); None for an sdist."""
+
+
+def get_ready() -> None:
+    """Load what the first wheel would have to wait for."""
+    import packaging.metadata  # noqa: F401, PLC0415 - likewise
 
 
 def read_wheel(file: BinaryIO, name: FileName, *, bounds: Bounds) -> Described:
@@ -181,11 +186,7 @@ def _dist_info(members: list[zipfile.ZipInfo], name: FileName) -> str:
         raise IndexRefusesError(f"{name.filename}: a wheel has one .dist-info folder; found {found}")
     folder = folders.pop()
     project, _, version = folder.removesuffix(".dist-info").partition("-")
-    try:
-        same = canonicalize_name(project) == name.project and Version(version.replace("_", "-")) == name.version
-    except InvalidVersion:
-        same = False
-    if not same:
+    if canonicalize_name(project) != name.project or parse_version(version.replace("_", "-")) != name.version:
         raise IndexRefusesError(f"{name.filename}: {folder} does not fit the filename")
     return folder
 
@@ -236,13 +237,23 @@ def _record_problems(archive: zipfile.ZipFile, known: Mapping[str, bytes], folde
         if entry is None or entry.name not in _STRONG:
             yield f"{path} has no sha256 in RECORD"
             return
-        with BytesIO(known[path]) if path in known else archive.open(member) as file:
-            if entry.value != _digest(file, entry.name):
-                yield f"{path} is not what RECORD says"
+        if entry.value != _digest(_pieces(archive, member, known.get(path)), entry.name):
+            yield f"{path} is not what RECORD says"
 
 
-def _digest(file: IO[bytes], algorithm: str) -> str:
+def _pieces(archive: zipfile.ZipFile, member: zipfile.ZipInfo, known: bytes | None) -> Iterator[bytes]:
+    if known is not None:
+        yield known
+    elif member.file_size <= _CHUNK:
+        yield archive.read(member)
+    else:
+        with archive.open(member) as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+
+
+def _digest(pieces: Iterable[bytes], algorithm: str) -> str:
     digest = hashlib.new(algorithm)
-    while chunk := file.read(_CHUNK):
-        digest.update(chunk)
+    for piece in pieces:
+        digest.update(piece)
     return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()

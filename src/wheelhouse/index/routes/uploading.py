@@ -16,15 +16,17 @@ from wheelhouse.index.access.scopes import Action
 from wheelhouse.index.changes.parcel import MOST, MOST_BYTES, read_parcel, take_parcel
 from wheelhouse.index.changes.repository import SameBytes
 from wheelhouse.index.changes.upload import Taken
-from wheelhouse.index.problems import SilentError, outcome_of
+from wheelhouse.index.problems import DeniedError, SilentError, outcome_of
 from wheelhouse.index.routes.requests import answer_problem, body_of, expect_program
 from wheelhouse.index.routes.site import Deed, asker_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from packaging.utils import NormalizedName
     from starlette.requests import Request
 
+    from wheelhouse.index.access.auth import Denied
     from wheelhouse.index.changes.parcel import Parcel
     from wheelhouse.index.changes.upload import Uploads
     from wheelhouse.index.model import FileName
@@ -104,10 +106,6 @@ class Uploading:
         site, asker = self.site, asker_of(request.scope)
         expect_program(request)
         deed = Deed(action=self.action)
-
-        def authorize(name: FileName) -> None:
-            site.authorize(asker, Action.UPLOAD, name.project)
-
         try:
             site.expect_known(asker, Action.UPLOAD)
             deed = replace(deed, by=site.gate.who(asker))
@@ -116,7 +114,7 @@ class Uploading:
                     body_of(request, patience=self.site.patience),
                     content_type=request.headers.get("content-type", ""),
                     limit=self.uploads.limit,
-                    authorize=authorize,
+                    authorize=_authorizing(site.gate.check_each(asker, Action.UPLOAD)),
                 )
 
                 def note(ends: Mapping[str, Taken | Exception]) -> None:
@@ -155,6 +153,15 @@ class Uploading:
                 read += len(chunk)
                 if read > self.uploads.limit:
                     return
+
+
+def _authorizing(decide: Callable[[NormalizedName], Denied | None]) -> Callable[[FileName], None]:
+    def authorize(name: FileName) -> None:
+        denied = decide(name.project)
+        if denied is not None:
+            raise DeniedError(denied)
+
+    return authorize
 
 
 def _outcome(end: Taken | Exception) -> AuditOutcome:

@@ -25,6 +25,7 @@ from wheelhouse.index.access.auth import Gate
 from wheelhouse.index.access.publishers import Publisher
 from wheelhouse.index.access.scopes import Action
 from wheelhouse.index.access.tokens import TokenFile
+from wheelhouse.index.changes import wheelfile
 from wheelhouse.index.changes.attestations import Attestations, ready
 from wheelhouse.index.changes.repository import Repository
 from wheelhouse.index.changes.upload import Uploads
@@ -172,6 +173,7 @@ class IndexApp:
     async def go_on(self) -> None:
         """Load what the first answers do not need, then do what is to be done now and then."""
         await asyncio.to_thread(getattr, self, "_routes")
+        await asyncio.to_thread(wheelfile.get_ready)
         mirror = self.site.catalog.mirror
         if mirror is not None:
             try:

@@ -112,10 +112,6 @@ class BucketStore:
             with self._service():
                 obstore.put(self.bucket, _blob(sha256), data)
 
-    def put_many(self, blobs: Sequence[tuple[bytes, Sha256]]) -> None:
-        """Put some side by side."""
-        _side_by_side(lambda blob: self.put_bytes(*blob), blobs)
-
     def local_path(self, sha256: Sha256) -> Path | None:  # noqa: ARG002 - the protocol's
         """Return None: nothing lies on this machine."""
         return None
@@ -185,8 +181,9 @@ class BucketStore:
             return False
         return self._create(self._manifest(manifest.name, manifest.generation), manifest.to_json())
 
-    def swap_manifests(self, manifests: Sequence[Manifest]) -> list[bool]:
-        """Swap some side by side."""
+    def write(self, blobs: Sequence[tuple[bytes, Sha256]], manifests: Sequence[Manifest]) -> list[bool]:
+        """Put and create some side by side."""
+        _side_by_side(lambda blob: self.put_bytes(*blob), blobs)
         return _side_by_side(self.swap_manifest, manifests)
 
     def projects(self) -> dict[NormalizedName, str]:

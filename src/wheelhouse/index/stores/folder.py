@@ -15,12 +15,12 @@ import os
 import re
 import shutil
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import orjson
 from packaging.utils import NormalizedName, is_normalized_name
@@ -28,16 +28,18 @@ from packaging.utils import NormalizedName, is_normalized_name
 from wheelhouse.errors import NotOnIndexError, StoreDamagedError, StoreUnavailableError
 from wheelhouse.index.model import Sha256, is_sha256
 from wheelhouse.index.stores.locks import Locks
-from wheelhouse.index.stores.scratch import NewFile, new_files, tidy
+from wheelhouse.index.stores.naming import adopt, blob_path
+from wheelhouse.index.stores.scratch import NewFile, new_files, sync_files, tidy
 from wheelhouse.index.stores.store import CHUNK, Blob, claim_name, is_over, parse_manifest, read_range
 from wheelhouse.spool.disk import Locked, sync_folder, whole_file_system
 from wheelhouse.spool.group_commit import GroupCommit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import BinaryIO
 
     from wheelhouse.index.model import Manifest
+    from wheelhouse.index.stores.naming import Giver
 
 #: Nanoseconds after a change in which another one may have the same time: file systems count in ticks, some in seconds.
 _YOUNG = 2_000_000_000
@@ -45,8 +47,6 @@ _MANIFEST = ".json"
 #: PEP 503: a normalised name, before the ending of a manifest, in names with slashes between them.
 _NAMED = re.compile(r"(?<![^/])([a-z0-9]+(?:-[a-z0-9]+)*)\.json(?![^/])")
 _STAGES = "stages"
-#: Gives a file on the disk a name.
-_Giver: TypeAlias = "Callable[[str], None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +95,40 @@ class FolderStore:
         with self._disk(), source.open("rb") as file:
             if source.parent == self._scratch:
                 os.fsync(file.fileno())
-                self._adopt({sha256: (partial(os.link, source), os.fstat(file.fileno()).st_size)})
+                self._sync(*self._adopt({sha256: (partial(os.link, source), os.fstat(file.fileno()).st_size)}))
                 return
             with self.scratch() as copy:
                 shutil.copyfileobj(file, copy, CHUNK)
                 copy.flush()
                 os.fsync(copy.fileno())
-                self._adopt({sha256: (partial(os.link, copy.name), copy.tell())})
+                self._sync(*self._adopt({sha256: (partial(os.link, copy.name), copy.tell())}))
 
     def put_bytes(self, data: bytes, sha256: Sha256) -> None:
-        """Put one."""
-        self.put_many([(data, sha256)])
+        """Write them without any manifest."""
+        self.write([(data, sha256)], [])
 
-    def put_many(self, blobs: Sequence[tuple[bytes, Sha256]]) -> None:
-        """Write all bytes to scratch files, and rename each to its final name."""
-        with self._disk(), new_files(self._scratch, [data for data, _ in blobs]) as news:
-            givers = {sha256: (new.rename, len(data)) for new, (data, sha256) in zip(news, blobs, strict=True)}
-            self._adopt(givers)
+    def write(self, blobs: Sequence[tuple[bytes, Sha256]], manifests: Sequence[Manifest]) -> list[bool]:
+        """Write all bytes to scratch files, then give them their names; then the same with the manifests.
+
+        Generations are compared under the projects' locks; what takes time is done before.
+        """
+        pieces, texts = [data for data, _ in blobs], [manifest.to_json() for manifest in manifests]
+        with (
+            self._disk(),
+            self._room_held() if manifests else nullcontext(),
+            whole_file_system(self.root, len(pieces) + len(texts)) as sync,
+            new_files(self._scratch, pieces) as news,
+        ):
+            if not sync():
+                sync_files(news)
+            shelves = self._adopt(
+                {sha256: (new.rename, len(data)) for new, (data, sha256) in zip(news, blobs, strict=True)}
+            )
+            with new_files(self._scratch, texts) as others:
+                if not sync():
+                    sync_files(others)
+                    self._sync(*shelves)
+                return self._swap(manifests, others)
 
     def local_path(self, sha256: Sha256) -> Path | None:
         """Return the blob's file; None: there is none."""
@@ -159,25 +176,9 @@ class FolderStore:
         return None
 
     def swap_manifest(self, manifest: Manifest) -> bool:
-        """Swap one."""
-        (swapped,) = self.swap_manifests([manifest])
+        """Write it without any bytes."""
+        (swapped,) = self.write([], [manifest])
         return swapped
-
-    def swap_manifests(self, manifests: Sequence[Manifest]) -> list[bool]:
-        """Compare generations and replace, each under its project's lock; what takes time is done before and after."""
-        swapped: dict[str, bool] = {}
-        texts = [manifest.to_json() for manifest in manifests]
-        with self._disk(), self._room_held(), new_files(self._scratch, texts) as news:
-            files = {manifest.name: (manifest, new) for manifest, new in zip(manifests, news, strict=True)}
-            for name in self._names.each(files):
-                manifest, new = files[name]
-                path = self._manifest(manifest.name)
-                swapped[name] = self._generation(path) == manifest.generation - 1
-                if swapped[name]:
-                    new.rename(path)
-            if any(swapped.values()):
-                self._sync(str(self._projects))
-        return [swapped[manifest.name] for manifest in manifests]
 
     def projects(self) -> dict[NormalizedName, str]:
         """List the manifests; inode, time and size are the mark."""
@@ -284,11 +285,11 @@ class FolderStore:
         """Of blobs and projects."""
         return Locks(f"{self.root}/locks")
 
-    def _shelf(self, sha256: Sha256) -> str:
-        return f"{self.root}/blobs/{sha256[:2]}"
-
     def _blob(self, sha256: Sha256) -> str:
-        return f"{self._shelf(sha256)}/{sha256}"
+        return blob_path(f"{self.root}/blobs", sha256)
+
+    def _adopt(self, givers: Mapping[Sha256, tuple[Giver, int]]) -> set[str]:
+        return adopt(f"{self.root}/blobs", self._names, givers)
 
     def _manifest(self, project: NormalizedName) -> str:
         return f"{self.root}/{self.room}/{project}{_MANIFEST}"
@@ -319,8 +320,9 @@ class FolderStore:
     def _stages_held(self) -> Locked:
         return Locked(f"{self.root}/locks/{_STAGES}")
 
-    def _sync(self, folder: str) -> None:
-        self.commits.commit(folder, partial(sync_folder, folder))
+    def _sync(self, *folders: str) -> None:
+        for folder in folders:
+            self.commits.commit(folder, partial(sync_folder, folder))
 
     @contextmanager
     def _disk(self) -> Iterator[None]:
@@ -348,39 +350,19 @@ class FolderStore:
             with self._disk():
                 new.close()
 
-    def _adopt(self, givers: Mapping[Sha256, tuple[_Giver, int]]) -> None:
-        """Give bytes that are on the disk their names, where they have none yet; their sizes are known."""
-        shelves = {self._shelf(sha256) for sha256 in givers}
-        with whole_file_system(self.root, len(shelves)) as sync:
-            for sha256 in self._names.each(givers):
-                give, size = givers[sha256]
-                path = self._blob(sha256)
-                found = _size(path)
-                if found == size:
-                    os.utime(path)
-                else:
-                    if found is not None:  # cut short by a failing disk
-                        os.unlink(path)
-                    self._give(give, path)
-            # Also where the bytes were there: who was first may not have come so far yet.
-            if not sync():
-                for shelf in shelves:
-                    self._sync(shelf)
-
-    def _give(self, give: _Giver, path: str) -> None:
-        try:
-            give(path)
-        except FileNotFoundError:  # a store from elsewhere, without the empty shelves
-            os.mkdir(os.path.dirname(path))
-            sync_folder(self._blobs)
-            give(path)
-
-
-def _size(path: str) -> int | None:
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return None
+    def _swap(self, manifests: Sequence[Manifest], news: Sequence[NewFile]) -> list[bool]:
+        """Put manifests that are on the disk in the place of those before them, where they follow on them."""
+        swapped = dict.fromkeys((manifest.name for manifest in manifests), False)
+        ready = {manifest.name: (manifest.generation, new) for manifest, new in zip(manifests, news, strict=True)}
+        for name in self._names.each(ready):
+            generation, new = ready[name]
+            path = self._manifest(name)
+            if self._generation(path) == generation - 1:
+                new.rename(path)
+                swapped[name] = True
+        if any(swapped.values()):
+            self._sync(str(self._projects))
+        return list(swapped.values())
 
 
 def _facts(sha256: Sha256, stat: os.stat_result) -> Blob:

@@ -12,10 +12,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from wheelhouse.spool.disk import whole_file_system, write_all
+from wheelhouse.spool.disk import write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 
@@ -43,12 +43,8 @@ class NewFile:
         return open(self.path, "r+b", opener=lambda *_: os.dup(self.handle))
 
     def write(self, data: bytes) -> None:
-        """Write all its bytes; `sync` brings them to the disk."""
+        """Write all its bytes; they are not on the disk with that."""
         write_all(self.handle, data)
-
-    def sync(self) -> None:
-        """Return when its bytes are on the disk."""
-        os.fsync(self.handle)
 
     def rename(self, path: str) -> None:
         """Give it another name, in the place of what has that."""
@@ -65,20 +61,22 @@ class NewFile:
 
 @contextmanager
 def new_files(folder: Path, texts: Sequence[bytes]) -> Iterator[list[NewFile]]:
-    """Make a file of each text, all of them on the disk; what has no other name at the end is gone. Raises OSError."""
+    """Write a file of each text; what has no other name at the end is gone. Raises OSError."""
     made: list[NewFile] = []
     try:
-        with whole_file_system(folder, len(texts)) as sync:
-            for text in texts:
-                made.append(NewFile.make(folder))
-                made[-1].write(text)
-            if not sync():
-                for new in made:
-                    new.sync()
+        for text in texts:
+            made.append(NewFile.make(folder))
+            made[-1].write(text)
         yield made
     finally:
         for new in made:
             new.close()
+
+
+def sync_files(files: Iterable[NewFile]) -> None:
+    """Return when their bytes are on the disk."""
+    for file in files:
+        os.fsync(file.handle)
 
 
 def tidy(folder: Path) -> int:

@@ -74,10 +74,6 @@ class Store(Protocol):
         """Do as `put_file` for bytes in memory."""
         ...
 
-    def put_many(self, blobs: Sequence[tuple[bytes, Sha256]]) -> None:
-        """Do as `put_bytes` for many, which wait for the disk, or for the network, together."""
-        ...
-
     def local_path(self, sha256: Sha256) -> Path | None:
         """Return where the bytes lie on this machine's disk; None: they do not, or not there."""
         ...
@@ -106,8 +102,12 @@ class Store(Protocol):
         """Write a manifest if its generation follows on the newest; False: another writer was first."""
         ...
 
-    def swap_manifests(self, manifests: Sequence[Manifest]) -> Sequence[bool]:
-        """Do as `swap_manifest` for many of different projects; where this raises, any of them may be written."""
+    def write(self, blobs: Sequence[tuple[bytes, Sha256]], manifests: Sequence[Manifest]) -> Sequence[bool]:
+        """Do as `put_bytes` for all bytes, then as `swap_manifest` for manifests of different projects.
+
+        All of them wait for the disk, or for the network, together. Where this raises, any of it may be written, but no
+        manifest without the bytes.
+        """
         ...
 
     def projects(self) -> Mapping[NormalizedName, str]:

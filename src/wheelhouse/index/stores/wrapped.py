@@ -52,11 +52,6 @@ class WrappedStore:
         with self.around():
             self.inner.put_bytes(data, sha256)
 
-    def put_many(self, blobs: Sequence[tuple[bytes, Sha256]]) -> None:
-        """Hand on."""
-        with self.around():
-            self.inner.put_many(blobs)
-
     def local_path(self, sha256: Sha256) -> Path | None:
         """Hand on."""
         return self.inner.local_path(sha256)
@@ -91,10 +86,10 @@ class WrappedStore:
         with self.around():
             return self.inner.swap_manifest(manifest)
 
-    def swap_manifests(self, manifests: Sequence[Manifest]) -> Sequence[bool]:
+    def write(self, blobs: Sequence[tuple[bytes, Sha256]], manifests: Sequence[Manifest]) -> Sequence[bool]:
         """Hand on."""
         with self.around():
-            return self.inner.swap_manifests(manifests)
+            return self.inner.write(blobs, manifests)
 
     def projects(self) -> Mapping[NormalizedName, str]:
         """Hand on."""
