@@ -35,8 +35,11 @@ class Server:
 
 
 @contextmanager
-def serve(routes: Mapping[str, Sequence[Answer]]) -> Iterator[Server]:
-    """Answer each path with its answers in turn, the last for ever; any other path with 404."""
+def serve(routes: Mapping[str, Sequence[Answer]], *, posts: bool = False) -> Iterator[Server]:
+    """Answer each path with its answers in turn, the last for ever; any other path with 404.
+
+    `posts`: a POST is answered as a GET is.
+    """
     asked: list[str] = []
     headers: list[Mapping[str, str]] = []
 
@@ -60,6 +63,13 @@ def serve(routes: Mapping[str, Sequence[Answer]]) -> Iterator[Server]:
                 for piece in pieces:
                     self.wfile.write(piece)
                     time.sleep(answer.pause)
+
+        def do_POST(self) -> None:
+            if not posts:
+                self.send_error(501)
+                return
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             """Say nothing."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from small_wheels import SmallWheel
-from wheelhouse.errors import CheckError, SpoolError, SpoolFullError, UsageError
+from wheelhouse.errors import SpoolError, SpoolFullError
 from wheelhouse.publish import (
     Destination,
     Outcome,
@@ -24,7 +24,7 @@ from wheelhouse.spool import Spool, State, fsck
 from wheelhouse.wheel import WheelName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 HERE = Destination(url="https://index.example/legacy/", repository="inside")
@@ -66,23 +66,6 @@ def sender(uploader: FakeUploader, spool: Spool | None, *, skip_existing: bool =
 
 def names(spool: Spool) -> list[str]:
     return [item.name for item in spool.items()]
-
-
-def test_prepare__error_in_one__lets_none_pass(tmp_path: Path) -> None:
-    good = SmallWheel().write(tmp_path)
-    bad = SmallWheel(name="eggs", metadata="Requires-Dist: ???\n").write(tmp_path)
-
-    with pytest.raises(CheckError, match=r"eggs-1.0-py3-none-any.whl: WH\d+ error"):
-        prepare([good, bad])
-
-
-def test_prepare__two_files_of_one_name(tmp_path: Path) -> None:
-    one = SmallWheel().write(tmp_path / "a")
-    other = SmallWheel(files={"spam/__init__.py": "ANSWER = 43\n"}).write(tmp_path / "b")
-
-    with pytest.raises(UsageError, match="have one name and different bytes"):
-        prepare([one, other])
-    assert len(prepare([one, one])) == 1
 
 
 def test_publish__index_up__leaves_nothing_in_the_spool(tmp_path: Path, spool: Spool) -> None:
@@ -288,3 +271,81 @@ def test_deliver__several_at_once__keeps_each_project_in_order(tmp_path: Path, s
         assert [one for one in uploader.names if one.startswith(name)] == [
             f"{name}-1.{number}-py3-none-any.whl" for number in range(6)
         ]
+
+
+@dataclass
+class FakeParcels:
+    """Answers by filename; remembers the parcels."""
+
+    replies: dict[str, Reply] = field(default_factory=dict)
+    usual: Reply = OK
+    one_by_one: bool = False
+    most_files: int = 4
+    most_bytes: int = 100_000
+    parcels: list[list[str]] = field(default_factory=list)
+
+    def upload_many(self, wheels: Sequence[Publishable]) -> list[Reply] | None:
+        names = [wheel.name.filename for wheel in wheels]
+        self.parcels.append(names)
+        return None if self.one_by_one else [self.replies.get(name, self.usual) for name in names]
+
+
+def many(folder: Path, count: int) -> list[Publishable]:
+    return [wheel(folder, f"spam{number}") for number in range(count)]
+
+
+def test_publish__index_that_takes_parcels__gets_them(tmp_path: Path, spool: Spool) -> None:
+    """The first is smaller, and has one file here, which goes alone."""
+    uploader, parcels = FakeUploader(), FakeParcels()
+    wheels = many(tmp_path, 11)
+    sent = publish(replace(sender(uploader, spool), many=parcels), wheels, jobs=1)
+    assert [one.filename for one in sent] == [one.name.filename for one in wheels]
+    assert {one.outcome for one in sent} == {Outcome.PUBLISHED}
+    assert [len(parcel) for parcel in parcels.parcels] == [4, 4, 2]
+    assert uploader.names == [wheels[0].name.filename]
+
+
+def test_publish__wheel_too_large_for_a_parcel__goes_alone(tmp_path: Path, spool: Spool) -> None:
+    small, large = many(tmp_path, 4), SmallWheel(name="large", files={"large.py": "#" * 200_000}).write(tmp_path)
+    uploader, parcels = FakeUploader(), FakeParcels()
+    publish(replace(sender(uploader, spool), many=parcels), [*small, *prepare([large])], jobs=1)
+    assert large.name in uploader.names
+    assert [len(parcel) for parcel in parcels.parcels] == [3]
+
+
+def test_publish__parcels_that_are_not_taken_after_all__go_one_by_one(tmp_path: Path, spool: Spool) -> None:
+    uploader, parcels = FakeUploader(), FakeParcels(one_by_one=True)
+    wheels = many(tmp_path, 6)
+    sent = publish(replace(sender(uploader, spool), many=parcels), wheels, jobs=1)
+    assert uploader.names == [one.name.filename for one in wheels]
+    assert {one.outcome for one in sent} == {Outcome.PUBLISHED}
+
+
+def test_publish__parcel_with_all_kinds_of_ends__each_as_if_alone(tmp_path: Path, spool: Spool) -> None:
+    waiting = wheel(tmp_path, "spam2", "0.9")
+    publish(sender(FakeUploader(usual=Reply(verdict=Verdict.FAILED, reason="500")), spool), [waiting])
+    ends = {
+        1: Reply(verdict=Verdict.REFUSED, reason="400"),
+        3: Reply(verdict=Verdict.FAILED, reason="500"),
+        4: Reply(verdict=Verdict.EXISTS, reason="409"),
+    }
+    wheels = many(tmp_path, 6)
+    parcels = FakeParcels({wheels[number].name.filename: reply for number, reply in ends.items()}, most_files=18)
+    uploader = FakeUploader(usual=Reply(verdict=Verdict.FAILED, reason="500"))
+    sent = publish(replace(sender(uploader, spool), many=parcels), wheels, jobs=1)
+    published, refused, spooled = Outcome.PUBLISHED, Outcome.REFUSED, Outcome.SPOOLED
+    assert {one.filename: one.outcome for one in sent if one.filename != waiting.name.filename} == {
+        made.name.filename: outcome
+        for made, outcome in zip(wheels, [published, refused, spooled, spooled, refused, published], strict=True)
+    }
+    assert parcels.parcels == [[one.name.filename for number, one in enumerate(wheels) if number != 2]]
+    assert sorted(names(spool)) == sorted(one.name.filename for one in (waiting, wheels[2], wheels[3]))
+
+
+def test_publish__index_goes_down_at_a_parcel__spools_all_of_it_and_what_follows(tmp_path: Path, spool: Spool) -> None:
+    uploader, parcels = FakeUploader(), FakeParcels(usual=DOWN)
+    wheels = many(tmp_path, 11)
+    sent = publish(replace(sender(uploader, spool), many=parcels), wheels, jobs=1)
+    assert len(parcels.parcels) == 1
+    assert [one.outcome for one in sent] == [Outcome.PUBLISHED, *[Outcome.SPOOLED] * 10]
+    assert len(spool.items()) == 10

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain
 from math import ceil
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,7 +17,7 @@ from wheelhouse.wheel import WheelName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from concurrent.futures import Future
+    from multiprocessing.connection import Connection
     from pathlib import Path
 
 #: Seconds, about, that a wheel and a byte of it take to check.
@@ -27,6 +26,10 @@ _WORTH_PROCESSES, _WORTH_ANOTHER = 0.05, 0.1
 """Seconds of checking in all, for one process besides this one and for each further one. To start takes one 0.02."""
 _PIECES = 16
 """Pieces of the work for each process: who is ready first takes another."""
+_MOST = 64
+"""Processes: their pieces' numbers fit into a pipe."""
+_NUMBER = 2
+"""Bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,57 +98,67 @@ def _processes(paths: Sequence[Path]) -> int:
         return 0
     seconds = sum(_A_WHEEL + _A_BYTE * path.stat().st_size for path in paths if path.is_file())
     wanted = 0 if seconds < _WORTH_PROCESSES else ceil(seconds / _WORTH_ANOTHER)
-    return min(wanted, len(os.sched_getaffinity(0)) - 1, len(paths) - 1)
+    return min(wanted, len(os.sched_getaffinity(0)) - 1, len(paths) - 1, _MOST)
 
 
 @contextmanager
 def _checks(paths: Sequence[Path], width: int) -> Iterator[Callable[[], Iterable[_Checked]]]:
-    """Yield what returns the checks of all wheels, in their order."""
+    """Yield what returns the checks of all wheels, in their order.
+
+    A pipe has the numbers of the pieces; whoever is ready for another, this process too, takes the next. No pool does
+    that, and a pipe has no lock that a killed process could hold.
+    """
     if not width:
         yield lambda: map(_check, paths)
         return
-    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - start-up time
-    from multiprocessing import get_context  # noqa: PLC0415 - likewise
+    from multiprocessing import get_context  # noqa: PLC0415 - start-up time
 
-    pool = ProcessPoolExecutor(width, mp_context=get_context("fork"), initializer=_leave_stopping_to_us)
-    try:
-        size = max(1, len(paths) // (_PIECES * (width + 1)))
-        pieces = [paths[start : start + size] for start in range(0, len(paths), size)]
-        begun = [pool.submit(_try, piece) for piece in pieces]
-        yield lambda: chain.from_iterable(_joined(pieces, begun))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _joined(pieces: Sequence[Sequence[Path]], begun: Sequence[Future[list[_Checked] | None]]) -> list[list[_Checked]]:
-    """Return the checks of all pieces. What no other process has begun with, this one does, from the end."""
-    from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415 - start-up time
-
-    mine = {
-        number: [_check(path) for path in pieces[number]]
-        for number in reversed(range(len(pieces)))
-        if begun[number].cancel()
-    }
-    found: list[list[_Checked]] = []
-    for number, (piece, future) in enumerate(zip(pieces, begun, strict=True)):
-        checked = mine.get(number)
-        if checked is None:
-            try:
-                checked = future.result()
-            except BrokenProcessPool:  # one was killed: for its memory, say
-                checked = None
-        found.append(checked if checked is not None else [_check(path) for path in piece])
-    return found
+    context = get_context("fork")
+    size = ceil(len(paths) / (_PIECES * (width + 1)))
+    pieces = [paths[start : start + size] for start in range(0, len(paths), size)]
+    with ExitStack() as stack:
+        numbers = _pipe_of(len(pieces))
+        stack.callback(os.close, numbers)
+        answers: list[Connection] = []
+        for _ in range(width):
+            answer, given = context.Pipe(duplex=False)
+            stack.callback(answer.close)
+            helper = context.Process(target=_help, args=(pieces, numbers, given), daemon=True)
+            helper.start()
+            stack.callback(helper.join)
+            stack.callback(helper.terminate)
+            given.close()
+            answers.append(answer)
+        yield lambda: _joined(pieces, numbers, answers)
 
 
-def _try(paths: Sequence[Path]) -> list[_Checked] | None:
-    """Check wheels in another process; None: one is no wheel, which this process will find out again, and say."""
-    try:
-        return [_check(path) for path in paths]
-    except WheelhouseError:
-        return None
+def _joined(pieces: Sequence[Sequence[Path]], numbers: int, answers: Sequence[Connection]) -> Iterable[_Checked]:
+    found: dict[int, list[_Checked]] = {number: list(map(_check, pieces[number])) for number in _numbers(numbers)}
+    for answer in answers:
+        with suppress(EOFError):  # one that was killed, for its memory, say
+            found |= answer.recv()
+    for number, piece in enumerate(pieces):
+        yield from found.get(number) or map(_check, piece)
 
 
-def _leave_stopping_to_us() -> None:
-    """Ctrl-C reaches all processes of a terminal."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _help(pieces: Sequence[Sequence[Path]], numbers: int, given: Connection) -> None:
+    """Check pieces in another process. Of one with no wheel in it nothing is said: this process will find it again."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal
+    found: dict[int, list[_Checked]] = {}
+    for number in _numbers(numbers):
+        with suppress(WheelhouseError):
+            found[number] = list(map(_check, pieces[number]))
+    given.send(found)
+
+
+def _pipe_of(count: int) -> int:
+    """Return the end of a pipe that has the numbers up to `count` in it, and nothing more to come."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as file:
+        file.write(b"".join(number.to_bytes(_NUMBER) for number in range(count)))
+    return reading
+
+
+def _numbers(reading: int) -> Iterator[int]:
+    while number := os.read(reading, _NUMBER):
+        yield int.from_bytes(number)
