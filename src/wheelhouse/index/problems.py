@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from wheelhouse.index.access.auth import Denied
 
+LOG = logging.getLogger("wheelhouse.index")
 #: Seconds until a store that is down is worth another try.
 RETRY_AFTER = 5
 #: Seconds until the spool may have room again.
@@ -77,6 +79,19 @@ class Problem:
     def ours(self) -> bool:
         """Say whether the log has to tell more than the client is told."""
         return self.status >= 500 and not self.elsewhere  # noqa: PLR2004 - RFC 9110, 15.6: server errors
+
+    def log(self, error: Exception, what: str, *, request: str | None = None) -> None:
+        """Tell those who run the server what the client is not told: of an outage in a line, else all there is.
+
+        An outage makes every request that meets it fail, and where in the code says nothing of it.
+        """
+        extra = {} if request is None else {"request": request}
+        if not self.ours:
+            return
+        if self.status == 503:  # noqa: PLR2004 - RFC 9110, 15.6.4: it may go better later
+            LOG.warning("%s: %s", what, error, extra=extra)
+        else:
+            LOG.error("%s", what, exc_info=error, extra=extra)
 
 
 NOT_FOUND = Problem(status=404, text="there is nothing here")

@@ -191,6 +191,6 @@ def test_access_log__one_line_a_request__with_the_id_of_its_error(
     assert (health["path"], health["status"], health["who"]) == ("/health", 200, "anonymous-local")
     assert (answer["path"], answer["status"], answer["who"]) == ("/simple/spam/", 503, "ci")
     assert answer["request"] == error["request"]
-    assert "StoreUnavailableError" in error["traceback"]
+    assert "there is no such folder any more" in error["message"]
     assert "hidden" not in json.dumps(lines)
     assert token not in json.dumps(lines)

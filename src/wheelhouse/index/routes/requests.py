@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-LOG = logging.getLogger("wheelhouse.index")
 _MOST_BYTES = 64 * 1024
 _JSON = "application/json"
 
@@ -112,6 +110,5 @@ async def read_json(request: Request, kind: type[_Body]) -> _Body:
 def answer_problem(request: Request, error: Exception) -> Response:
     """Say what a client is told of an error; what is our own doing goes to the log."""
     problem = problem_of(error)
-    if problem.ours:
-        LOG.error("%s %s", request.method, request.url.path, exc_info=error)
+    problem.log(error, f"{request.method} {request.url.path}")
     return PlainTextResponse(f"{problem.text}\n", status_code=problem.status, headers=dict(problem.headers))

@@ -238,7 +238,7 @@ class IndexApp:
             problem = problem_of(error)
             if problem.ours:
                 sent.request = request_id(asker)
-                LOG.exception("%s %s", scope["method"], path, extra={"request": sent.request})
+                problem.log(error, f"{scope['method']} {path}", request=sent.request)
             if sent.status:
                 raise
             await reply.problem(problem)

@@ -15,7 +15,6 @@ there is, as the Simple API does.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cached_property, partial
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from wheelhouse.index.web.pages import Templates
     from wheelhouse.index.web.shown import Shown
 
-LOG = logging.getLogger("wheelhouse.index")
 Handler: TypeAlias = Callable[["Request"], Awaitable[Response]]
 _MOST_DIGITS = 6
 
@@ -90,10 +88,9 @@ class _Web:
         """Answer, and tell people in a page where that fails."""
         try:
             return await handler(request)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told, and logged where it is ours
             problem = problem_of(error)
-            if problem.ours:
-                LOG.exception("%s %s", request.method, request.url.path)
+            problem.log(error, f"{request.method} {request.url.path}")
             reader = None
             with suppress(WheelhouseError, DeniedError):  # whoever it is: nobody that the menu is for
                 reader = self._reader(request)
