@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import psutil
@@ -43,6 +44,21 @@ def test_prepare__one_processor__is_the_same(good: list[Path], monkeypatch: pyte
     by_several = prepare(good)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     assert prepare(good) == by_several
+
+
+def test_checking__other_threads__starts_no_process(good: list[Path]) -> None:
+    """Of which a fork would have the locks."""
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait)
+    thread.start()
+    try:
+        before = psutil.Process().children()
+        with checking(good) as checked:
+            assert psutil.Process().children() == before
+            assert len(checked()) == MANY
+    finally:
+        ended.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("count", [1, MANY])

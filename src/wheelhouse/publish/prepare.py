@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from math import ceil
@@ -93,8 +94,11 @@ def _check(path: Path) -> _Checked:
 
 
 def _processes(paths: Sequence[Path]) -> int:
-    """Return how many besides this one: forks alone, since any other process would have to import all of this."""
-    if sys.platform != "linux":
+    """Return how many besides this one: forks alone, since any other process would have to import all of this.
+
+    And a fork has only one of its parent's threads, and the locks of all.
+    """
+    if sys.platform != "linux" or threading.active_count() > 1:
         return 0
     seconds = sum(_A_WHEEL + _A_BYTE * path.stat().st_size for path in paths if path.is_file())
     wanted = 0 if seconds < _WORTH_PROCESSES else ceil(seconds / _WORTH_ANOTHER)

@@ -13,7 +13,9 @@ from asgi import Client, form, parcel
 from index.changes.test_upload import LIMIT, packed
 from small_wheels import SmallWheel
 from wheelhouse.index.access.audit import AuditLog
-from wheelhouse.index.access.auth import AccessRules
+from wheelhouse.index.access.auth import AccessRules, utc_now
+from wheelhouse.index.access.scopes import Scope
+from wheelhouse.index.access.tokens import TokenFile
 from wheelhouse.index.changes.parcel import MOST, MOST_BYTES
 from wheelhouse.index.serving.app import make_app
 from wheelhouse.index.settings import Settings
@@ -139,10 +141,8 @@ def test_parcel__digest_that_is_anothers__refuses_that_file_alone(client: Client
     ("files", "says"),
     [
         ([wheel(), wheel()], b"twice"),
-        ([("spam-1.0-py3-none-any.whl", b"1"), ("Spam-1.0.0-py3-none-any.whl", b"2")], b"twice"),
         ([("nothing.txt", b"1"), ("nothing.txt", b"2")], b"twice"),
         ([(f"spam-{number}-py3-none-any.whl", b"") for number in range(MOST + 1)], b"more than 100 files"),
-        ([("spam-1.0-py3-none-any.whl", b"x" * (LIMIT + 1))], b"more than 100000 bytes"),
         ([(f"spam-{n}-py3-none-any.whl", b"x" * LIMIT) for n in range(MOST_BYTES // LIMIT + 1)], b"several requests"),
         ([], b"the field `content` is missing"),
     ],
@@ -155,6 +155,38 @@ def test_parcel__request_that_is_not_right__publishes_nothing(
     assert got.status == 400
     assert says in got.body or b"damaged" in got.body
     assert client.get("/simple/spam/").status == 404
+
+
+def test_parcel__file_that_is_too_large__is_refused_alone(client: Client) -> None:
+    large, good = ("ham-1.0-py3-none-any.whl", b"x" * (LIMIT + 1)), wheel("spam")
+    got = send(client, large, good)
+    assert told(got) == [(large[0], 400), (good[0], 200)]
+    assert b"more than 100000 bytes" in got.body
+
+
+def test_parcel__file_by_another_name__is_refused_alone(client: Client) -> None:
+    first, again, other = wheel("spam", "1.0"), wheel("Spam", "1.0.0"), wheel("ham")
+    got = send(client, first, again, other)
+    assert told(got) == [(first[0], 200), (again[0], 400), (other[0], 200)]
+    assert b"by another name" in got.body
+
+
+def test_parcel__file_of_somebody_elses_project__is_told_to_the_audit_log(tmp_path: Path) -> None:
+    settings = Settings(
+        store=str(tmp_path / "store"),
+        tokens=tmp_path / "tokens.json",
+        audit=tmp_path / "audit",
+        access=AccessRules(),
+        max_upload=LIMIT,
+    )
+    token = TokenFile(settings.tokens).create("ci", scopes=[Scope.parse("upload:spam")], now=utc_now(), lifetime=None)
+    body, kind = parcel(wheel("spam"), wheel("ham"))
+    got = Client(app=make_app(settings)).get(
+        "/legacy/parcel", method="POST", body=body, content_type=kind, authorization=f"Bearer {token}"
+    )
+    assert [status for _, status in told(got)] == [200, 403]
+    events = [(event.project, str(event.outcome), event.who) for event in AuditLog(folder=settings.audit).events()]
+    assert events == [("spam", "done", "ci"), ("ham", "denied", "ci")]
 
 
 def test_parcel__fields_behind_the_last_file__are_nobodys(client: Client) -> None:
@@ -177,7 +209,7 @@ def test_parcel__audit_log__has_a_line_for_each_file(client: Client, tmp_path: P
     assert lines == [
         (files[0][0], "spam", "done", "anonymous-local"),
         (files[1][0], "ham", "done", "anonymous-local"),
-        ("nothing.txt", None, "refused", "anonymous-local"),
+        (None, None, "refused", "anonymous-local"),
         (files[0][0], "spam", "refused", "anonymous-local"),
         (files[1][0], "ham", "same", "anonymous-local"),
     ]

@@ -45,6 +45,8 @@ class Form:
     """The file, on the disk where it is large."""
     hashes: dict[str, _Hash]
     """Those that were made on the way, and since."""
+    refused: IndexRefusesError | None = None
+    """Why the file is not there, in a form of many."""
 
     @property
     def small(self) -> bytes | None:
@@ -85,8 +87,8 @@ async def read_forms(
 ) -> list[Form]:
     """Read a form with up to `most` files in it, all of which stay in memory; the fields before a file are the file's.
 
-    Raises IndexRefusesError for what is no such form, for a file of more than `limit` bytes, and for more than
-    `most_bytes` together.
+    A file of more than `limit` bytes is refused by itself. Raises IndexRefusesError for what is no such form, and for
+    more than `most_bytes` together.
     """
     parts = _ManyParts(limit=limit, spill=None, most=most)
     await _parse(_bounded(body, most_bytes), content_type, parts)
@@ -201,12 +203,10 @@ class _Parts:
     def data(self, data: bytes, start: int, end: int) -> None:
         if self._in_file:
             self._size += end - start
-            if self._size > self.limit:
-                raise IndexRefusesError(
-                    f"the file has more than {self.limit} bytes",
-                    hint="`serve.max-upload` in wheelhouse.toml sets the limit",
-                )
-            self.waiting += data[start:end]
+            if self._size <= self.limit:
+                self.waiting += data[start:end]
+            else:
+                self.too_large()
             return
         self._field_bytes += end - start
         if self._field_bytes > _FIELD_BYTES:
@@ -223,6 +223,14 @@ class _Parts:
 
     def finish(self) -> None:
         self.finished = True
+
+    def too_large(self) -> None:
+        raise self.of_limit()
+
+    def of_limit(self) -> IndexRefusesError:
+        return IndexRefusesError(
+            f"the file has more than {self.limit} bytes", hint="`serve.max-upload` in wheelhouse.toml sets the limit"
+        )
 
     def write(self) -> None:
         """Bring what is in memory to the disk. Hashes are made of it that are claimed, as far as that is known."""
@@ -245,6 +253,7 @@ class _Parts:
             size=self._size,
             file=BytesIO(bytes(self.waiting)) if self.file is None else self.file,
             hashes={**self._hashes},
+            refused=self.of_limit() if self._size > self.limit else None,
         )
 
 
@@ -254,6 +263,10 @@ class _ManyParts(_Parts):
 
     most: int
     _forms: list[Form] = field(default_factory=list)
+
+    def too_large(self) -> None:
+        """Take no more of this one; the others can do nothing for it."""
+        self.waiting.clear()
 
     def end(self) -> None:
         _Parts.end(self)

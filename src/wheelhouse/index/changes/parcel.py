@@ -39,6 +39,7 @@ class Parcel:
     forms: Mapping[str, Form]
     """By filename, in their order."""
     names: Mapping[str, FileName]
+    """Of those that have the name of a file."""
     refused: Mapping[str, Exception]
 
 
@@ -49,20 +50,26 @@ async def read_parcel(
 
     Raises IndexRefusesError where the request itself is not right.
     """
-    forms = await read_forms(body, content_type=content_type, limit=limit, most=MOST, most_bytes=MOST_BYTES)
+    read = await read_forms(body, content_type=content_type, limit=limit, most=MOST, most_bytes=MOST_BYTES)
+    forms = {form.filename: form for form in read}
+    if len(forms) < len(read):
+        raise IndexRefusesError("a file is twice among those that were sent together")
     names: dict[str, FileName] = {}
     refused: dict[str, Exception] = {}
-    for form in forms:
+    places: dict[object, str] = {}
+    for filename, form in forms.items():
         try:
-            name = FileName.parse(form.filename)
+            names[filename] = name = FileName.parse(filename)
             authorize(name)
         except Exception as error:  # noqa: BLE001 - the file's, and told as such
-            refused[form.filename] = error
-        else:
-            names[form.filename] = name
-    if len({name.place for name in names.values()}) + len(refused) < len(forms):
-        raise IndexRefusesError("a file is twice among those that were sent together")
-    return Parcel(forms={form.filename: form for form in forms}, names=names, refused=refused)
+            refused[filename] = error
+            continue
+        other = places.setdefault(name.place, filename)
+        if form.refused is not None:
+            refused[filename] = form.refused
+        elif other != filename:
+            refused[filename] = IndexRefusesError(f"{filename} is {other} by another name, which was sent along")
+    return Parcel(forms=forms, names=names, refused=refused)
 
 
 async def take_parcel(
@@ -82,10 +89,10 @@ def _take(
 ) -> Mapping[str, Taken | Exception]:
     ends: dict[str, Taken | Exception] = {**parcel.refused}
     looked: list[tuple[NewFile, Looked, bytes]] = []
-    for filename, name in parcel.names.items():
+    for filename in filter(lambda each: each not in parcel.refused, parcel.forms):
         form = parcel.forms[filename]
         try:
-            new, attested = uploads.look(form, name)
+            new, attested = uploads.look(form, parcel.names[filename])
         except WheelhouseError as error:
             ends[filename] = error
         else:

@@ -173,7 +173,7 @@ def _outcome(end: Taken | Exception) -> AuditOutcome:
 def _ended(deed: Deed, parcel: Parcel, filename: str, end: Taken | Exception) -> tuple[Deed, AuditOutcome]:
     """Return what the audit log is told of one file of many."""
     name = parcel.names.get(filename)
-    about = replace(deed, project=name.project, filename=name.filename) if name else replace(deed, filename=filename)
+    about = replace(deed, project=name.project, filename=name.filename) if name else deed
     if isinstance(end, Taken):
         return replace(about, sha256=end.outcome.file.sha256), _outcome(end)
     return replace(about, reason=str(end)), _outcome(end)
