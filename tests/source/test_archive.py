@@ -169,6 +169,13 @@ def test_unpack__any_damage__is_a_clear_error_or_none(tmp_path: Path, data: st.D
     assert {path.name for path in tmp_path.iterdir()} == {"archive", "out"}
 
 
+def test_unpack__zip_that_points_before_its_beginning__is_damaged(tmp_path: Path) -> None:
+    data = bytearray(a_zip(("a/b", b"spam", 0o644)))
+    data[-6] += 4  # the directory is said to lie further on than it does, so that all members lie before it
+    with pytest.raises(SourceError, match="damaged"):
+        unpack(written(tmp_path, bytes(data)), tmp_path / "out")
+
+
 def test_settle__modes_and_times_are_the_same_everywhere(tmp_path: Path) -> None:
     for name, mode in (("a", 0o600), ("b", 0o777), ("c", 0o664)):
         (tmp_path / name).write_bytes(b"")

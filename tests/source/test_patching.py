@@ -104,6 +104,12 @@ def test_patch__bad__clear_error(tree: Path, text: str, message: str) -> None:
     assert (tree / "f.c").read_text() == OLD
 
 
+def test_patch__last_line_without_its_end__gets_one_where_others_follow(tree: Path) -> None:
+    (tree / "two").write_text("a\na\n")
+    patch(tree, "--- a/two\n+++ b/two\n@@ -1 +1 @@\n-a\n+b\n\\ No newline at end of file\n")
+    assert (tree / "two").read_text() == "b\na\n"
+
+
 words = st.lists(st.sampled_from(["a", "b", "c", "", "\r"]), max_size=12)
 
 

@@ -214,6 +214,8 @@ def _unzip(raw: IO[bytes], destination: Path, guard: _Guard) -> int:
     newest = 0
     with zipfile.ZipFile(raw) as archive:
         for member in archive.infolist():
+            if member.header_offset < 0:
+                raise zipfile.BadZipFile("a member lies before the beginning of the archive")
             guard.count(member.file_size)
             path = guard.path(member.filename)
             _unzip_member(archive, member, destination, path, guard)

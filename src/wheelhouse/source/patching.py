@@ -55,7 +55,7 @@ def _change(file: FilePatch, root: Path, where: str) -> _Change:
     if target is not None and target != source and target.exists():
         raise SourceError(f"{file.new} is in the source already", where=where, hint=_REFRESH)
     lines = [] if source is None else split_lines(source.read_bytes())
-    content = b"".join(_apply(lines, file, where))
+    content = _joined(_apply(lines, file, where))
     if target is None:
         if content:
             raise SourceError(f"{file.old} has more lines than the patch deletes", where=where, hint=_REFRESH)
@@ -84,6 +84,11 @@ def _apply(lines: list[bytes], file: FilePatch, where: str) -> list[bytes]:
         result += lines[done:at] + hunk.new
         done = at + len(hunk.old)
     return result + lines[done:]
+
+
+def _joined(lines: list[bytes]) -> bytes:
+    """Join lines; one that ended its file in the patch, and does not here, gets its end of line (as by GNU patch)."""
+    return b"".join([*(line if line.endswith(b"\n") else line + b"\n" for line in lines[:-1]), *lines[-1:]])
 
 
 def _guess(hunk: Hunk) -> int:

@@ -274,3 +274,13 @@ def test_read_form__however_it_is_cut__gives_the_same_file(
         }
         assert read.small == (None if spilled else content)
         assert len(spilled) == (len(content) > SMALL and len(edges) > 2)
+
+
+def test_sdist__zip_that_points_before_its_beginning__is_damaged(tmp_path: Path) -> None:
+    """On a disk the system says so, not zipfile."""
+    data = bytearray(packed({"spam-1.0/PKG-INFO": b"Metadata-Version: 2.1\nName: spam\nVersion: 1.0\n"}))
+    data[-6] += 4
+    path = tmp_path / "spam-1.0.zip"
+    path.write_bytes(data)
+    with path.open("rb") as file, pytest.raises(IndexRefusesError, match="a damaged one"):
+        read_sdist(file, FileName.parse(path.name), bounds=Bounds())

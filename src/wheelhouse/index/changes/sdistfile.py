@@ -81,6 +81,8 @@ def _zip(file: BinaryIO, bounds: Bounds) -> Iterator[tuple[str, bytes]]:
         for number, member in enumerate(archive.infolist()):
             total += member.file_size
             _expect_bounded(number, total, bounds)
+            if member.header_offset < 0:
+                raise zipfile.BadZipFile("a member lies before the beginning of the archive")
             wanted = member.filename.endswith("/PKG-INFO") and member.file_size <= bounds.text
             yield member.filename, archive.read(member) if wanted else b""
 
