@@ -15,7 +15,7 @@ import pydantic
 
 from wheelhouse.config import BuilderChoice
 from wheelhouse.errors import InvalidFileError, UsageError
-from wheelhouse.farm.packing import Item, apportion, pack
+from wheelhouse.farm.packing import Item, pack
 from wheelhouse.farm.runners import runner
 
 if TYPE_CHECKING:
@@ -133,14 +133,10 @@ def make_matrix(
         )
     seconds = {entry.job.id: max(estimate(entry.job), 1.0) for entry in entries}
     items = [[_item(unit, seconds) for unit in units[group].values()] for group in groups]
-    counts = apportion(items, target=target, most=most)
     order = {entry.job.id: number for number, entry in enumerate(entries)}
-    left = most - sum(counts)
     stages: list[list[Cell]] = [[] for _ in range(max((stage for stage, _ in groups), default=-1) + 1)]
-    for group, inside, count in zip(groups, items, counts, strict=True):
+    for group, bins in zip(groups, pack(items, most=most, target=target), strict=True):
         stage, platform = group
-        bins = pack(inside, bins=count, spare=left)
-        left -= max(len(bins) - count, 0)
         for number, packed in bins.items():
             jobs = [entry for item in packed for entry in units[group][item.name]]
             jobs.sort(key=lambda entry: order[entry.job.id])

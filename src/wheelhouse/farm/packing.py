@@ -1,9 +1,15 @@
-"""Things that take a while in; numbered bins out that take about as long as each other, and keep what they had.
+"""Groups of things that take a while in; numbered bins of each group out, about as long as each other.
 
 Two wishes pull in different directions: bins as even as they can be, and bins that stay as they were when a thing more
-comes in. So a thing goes to the bin that its own name points to (jump consistent hashing: Lamping and Veach, 2014), the
-large ones first, and to the next that its name points to where that bin is full ("bounded loads": Mirrokni et al.,
-2016). What cannot be packed evenly like that is packed longest first (Graham, 1969), and into fewer bins if need be.
+comes in. So a time is sought in which all fits, and then the room that `SLACK` leaves is spent on staying:
+
+1. First fit, longest first, into bins of 13/11 of the best time there is needs no more bins than the best packing has
+   (Yue, 1990). That holds for each group, so for all. The least time in which there are bins enough is found by halving
+   (MULTIFIT: Coffman, Garey and Johnson, 1978); the best time itself need not be known.
+2. A bin may take a tenth longer than that. So whatever is shorter than that tenth can go in last, wherever there is
+   room, and only the others have to be tried. And a thing can go to the bin that its own name points to (jump
+   consistent hashing: Lamping and Veach, 2014), or to the next that its name points to where that bin is full ("bounded
+   loads": Mirrokni et al., 2016). What cannot be packed like that stays as first fit has put it.
 """
 
 from __future__ import annotations
@@ -11,16 +17,20 @@ from __future__ import annotations
 import hashlib
 import heapq
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-#: How much longer than in the ideal packing the longest bin may take.
+#: How much longer than in the best packing of all groups the longest bin may take.
 SLACK = 1.3
-#: The same where things go by their names: less, so that bins of several groups are near the ideal of them all too.
-_SLACK_BY_NAME = 1.15
+#: How near to the least time halving goes.
+_PRECISION = 1.001
+#: How much longer than the time that was found a bin may take.
+_ROOM = SLACK / (13 / 11 * _PRECISION)
 _PROBES = 32
 _MASK = (1 << 64) - 1
 
@@ -36,79 +46,114 @@ class Item:
     """Items that share this are put together where there is room."""
 
 
-def ideal(items: Sequence[Item], bins: int) -> float:
-    """Return how long the longest of so many bins takes at least."""
-    durations = [item.seconds for item in items]
-    return max(*durations, math.fsum(durations) / bins)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    items: Sequence[Item]
+    """Longest first."""
+    totals: Sequence[float]
+    """How long the shortest 0, 1, 2... take together."""
+
+    def longer_than(self, seconds: float) -> int:
+        return bisect_left(self.items, -seconds, key=lambda item: -item.seconds)
+
+    def bins(self, seconds: float, most: int) -> list[list[Item]]:
+        """Return as many bins of so many seconds as are needed, the long items in them; stop where that is over `most`.
+
+        An item that takes longer has a bin to itself.
+        """
+        alone = self.longer_than(seconds)
+        needed = alone + math.ceil(self.totals[len(self.items) - alone] / seconds)
+        packed: list[list[Item]] = []
+        loads: list[float] = []
+        for item in self.items[: self.longer_than((_ROOM - 1) * seconds)]:
+            if max(needed, len(packed)) > most:
+                break
+            number = next((number for number, load in enumerate(loads) if load + item.seconds <= seconds), len(loads))
+            if number == len(loads):
+                packed.append([])
+                loads.append(0.0)
+            packed[number].append(item)
+            loads[number] += item.seconds
+        return packed + [[] for _ in range(needed - len(packed))]
 
 
-def pack(items: Sequence[Item], *, bins: int, spare: int = 0) -> Mapping[int, tuple[Item, ...]]:
-    """Put every item into a bin, of which none takes longer than `SLACK` times the ideal.
+def pack(groups: Sequence[Sequence[Item]], *, most: int, target: float) -> list[Mapping[int, tuple[Item, ...]]]:
+    """Put the items of each group into bins of its own: as many as bins of `target` seconds need, `most` in all.
 
-    Returns bins by number, without empty ones: `bins` of them where that can be even. Four things that take an hour
-    cannot be in three bins, where one would take two hours while two others are idle: then `spare` ones more are taken,
-    and if there are none, fewer.
+    The longest bin takes at most `SLACK` times as long as in the best packing of all groups into as many bins.
+    Four things of an hour are in two bins where three are allowed: a third would end nothing earlier.
+    Returns each group's bins by number, without empty ones. No group may be empty, nor `most` less than the groups.
     """
-    if not items:
-        return {}
+    ordered = [_longest_first(group) for group in groups]
+    seconds = _least_time(ordered, most=most, low=target)
+    packed: list[Mapping[int, tuple[Item, ...]]] = []
+    for group in ordered:
+        count = len(group.bins(seconds, most))
+        # so many bins may be even in less time than other groups need, in no less than the item of that rank takes
+        own = _least_time([group], most=count, low=group.items[count - 1].seconds, high=seconds)
+        bins = group.bins(own, count)
+        by_number = _by_name(group.items, len(bins), _ROOM * own) or _fill(bins, group.items)
+        packed.append({number: tuple(bin_) for number, bin_ in enumerate(by_number) if bin_})
+    return packed
+
+
+def _longest_first(items: Sequence[Item]) -> _Group:
     ordered = sorted(items, key=lambda item: (-item.seconds, item.name))
-    most = min(bins, len(items))
-    for count in (*range(most, min(most + spare, 2 * most, len(items)) + 1), *range(most - 1, 1, -1)):
-        best = ideal(ordered, count)
-        packed = _by_name(ordered, count, _SLACK_BY_NAME * best) or _longest_first(ordered, count, SLACK * best)
-        if packed is not None:
-            return {number: tuple(packed[number]) for number in range(count) if packed[number]}
-    return {0: tuple(ordered)}
+    return _Group(items=ordered, totals=tuple(accumulate((item.seconds for item in reversed(ordered)), initial=0.0)))
 
 
-def apportion(groups: Sequence[Sequence[Item]], *, target: float, most: int) -> tuple[int, ...]:
-    """Return how many bins each group gets: as many as bins of `target` seconds need, and `most` in all.
-
-    Where that is not enough, the group whose bins take longest gets the next. `most` has to be as many as the groups.
-    """
-    totals = [math.fsum(item.seconds for item in group) for group in groups]
-    wanted = [max(1, min(len(group), math.ceil(total / target))) for group, total in zip(groups, totals, strict=True)]
-    if sum(wanted) <= most:
-        return tuple(wanted)
-    given = [1] * len(groups)
-    waiting = [(-total, number) for number, total in enumerate(totals) if wanted[number] > 1]
-    heapq.heapify(waiting)
-    for _ in range(most - len(groups)):
-        if not waiting:
-            break
-        _, number = heapq.heappop(waiting)
-        given[number] += 1
-        if given[number] < wanted[number]:
-            heapq.heappush(waiting, (-totals[number] / given[number], number))
-    return tuple(given)
+def _least_time(groups: Sequence[_Group], *, most: int, low: float, high: float = math.inf) -> float:
+    """Return the least time from `low` on in which the groups need at most `most` bins; they do in `high`."""
+    if _suffice(groups, low, most):
+        return low
+    while low * 2 < high and not _suffice(groups, low * 2, most):
+        low *= 2
+    high = min(low * 2, high)
+    while high > low * _PRECISION:
+        middle = (low + high) / 2
+        if _suffice(groups, middle, most):
+            high = middle
+        else:
+            low = middle
+    return high
 
 
-def _by_name(ordered: Sequence[Item], count: int, most: float) -> list[list[Item]] | None:
+def _suffice(groups: Sequence[_Group], seconds: float, most: int) -> bool:
+    for group in groups:
+        most -= len(group.bins(seconds, most))
+        if most < 0:
+            return False
+    return True
+
+
+def _by_name(items: Sequence[Item], count: int, most: float) -> list[list[Item]] | None:
     packed: list[list[Item]] = [[] for _ in range(count)]
     loads = [0.0] * count
-    for item in ordered:
-        place = next(
-            (bin_ for bin_ in _places(item.near or item.name, count) if loads[bin_] + item.seconds <= most), None
-        )
-        if place is None:
-            place = min(range(count), key=loads.__getitem__)
-            if loads[place] + item.seconds > most:
+
+    def has_room(number: int, item: Item) -> bool:
+        return loads[number] + item.seconds <= most or not packed[number]
+
+    for item in items:
+        number = next((number for number in _places(item.near or item.name, count) if has_room(number, item)), None)
+        if number is None:
+            number = min(range(count), key=loads.__getitem__)
+            if not has_room(number, item):
                 return None
-        packed[place].append(item)
-        loads[place] += item.seconds
-    return packed
-
-
-def _longest_first(ordered: Sequence[Item], count: int, most: float) -> list[list[Item]] | None:
-    packed: list[list[Item]] = [[] for _ in range(count)]
-    loads = [(0.0, number) for number in range(count)]
-    for item in ordered:
-        load, number = loads[0]
-        if load + item.seconds > most:
-            return None
         packed[number].append(item)
-        heapq.heapreplace(loads, (load + item.seconds, number))
+        loads[number] += item.seconds
     return packed
+
+
+def _fill(bins: Sequence[Sequence[Item]], items: Sequence[Item]) -> list[list[Item]]:
+    """Return the bins with the items that they lack: the short ones, each in what is the shortest bin by then."""
+    filled = [list(bin_) for bin_ in bins]
+    loads = [(math.fsum(item.seconds for item in bin_), number) for number, bin_ in enumerate(bins)]
+    heapq.heapify(loads)
+    for item in items[sum(map(len, bins)) :]:
+        load, number = loads[0]
+        filled[number].append(item)
+        heapq.heapreplace(loads, (load + item.seconds, number))
+    return filled
 
 
 def _places(name: str, count: int) -> Iterator[int]:
