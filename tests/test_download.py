@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from servers import Answer, serve
-from wheelhouse.download import download, read_page, verified, without_secrets
+from wheelhouse.download import connections, download, read_page, verified, without_secrets
 from wheelhouse.errors import CanceledError, RequirementsError, SourceError
 
 if TYPE_CHECKING:
@@ -157,3 +157,10 @@ def test_read_page__follows_redirects_and_says_where_it_came_from() -> None:
     with serve(routes) as server:
         page = read_page(f"{server.url}/a", accept="*/*")
         assert (page.data, page.url) == (b"page", f"{server.url}/b/")
+
+
+def test_connections__over_http__have_the_certificates_for_where_they_are_sent_on() -> None:
+    with connections("http://index.example/") as following:
+        assert following.connection_pool_kw["ssl_context"] is not None
+    with connections("http://index.example/", redirects=False) as staying:
+        assert staying.connection_pool_kw["ssl_context"] is None

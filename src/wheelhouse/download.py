@@ -291,11 +291,12 @@ def authorization(url: str) -> dict[str, str]:
 
 @contextmanager
 def connections(
-    url: str, *, connect: float = 15.0, read: float = 60.0, certificates: str | None = None
+    url: str, *, connect: float = 15.0, read: float = 60.0, certificates: str | None = None, redirects: bool = True
 ) -> Iterator[urllib3.PoolManager]:
     """Give connections to the host of `url` as the environment wants them: proxy, certificates. Safe for threads.
 
-    `connect` and `read` are seconds of silence; `certificates` names a bundle of them besides.
+    `connect` and `read` are seconds of silence; `certificates` names a bundle of them besides. Over http, who follows
+    no `redirects` needs none, and they take a fiftieth of a second to load.
     """
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - start-up time
 
@@ -305,7 +306,7 @@ def connections(
     parts = urlsplit(url)
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
-    context = _certificates(certificates) if parts.scheme == "https" or proxy else None  # a fiftieth of a second
+    context = _certificates(certificates) if redirects or proxy or parts.scheme == "https" else None
     if proxy and not proxy_bypass(parts.hostname or ""):
         user = urlsplit(proxy)
         login = f"{unquote(user.username)}:{unquote(user.password or '')}" if user.username else None

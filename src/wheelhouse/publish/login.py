@@ -33,6 +33,12 @@ class Login:
     renewed: Callable[[], str | None] | None = None
     """A password that was got, not given: to be asked for again before each upload, since it ends."""
 
+    def now(self) -> tuple[str, str] | None:
+        """Return user and password as they are to be sent now; None: nobody's."""
+        if self.renewed is not None:
+            return TOKEN_USER, self.renewed() or ""
+        return (self.user, self.password) if self.user else None
+
     def __post_init__(self) -> None:
         """Raise UsageError for what HTTP's basic authentication cannot carry, as its clients do it."""
         try:

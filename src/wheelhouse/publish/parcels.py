@@ -18,7 +18,6 @@ import urllib3
 from urllib3.exceptions import HTTPError, SSLError
 
 from wheelhouse.download import authorization, connections
-from wheelhouse.publish.login import TOKEN_USER
 from wheelhouse.publish.reply import Reply, Verdict, judge, no_answer, read_answer
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class Parcels:
             yield None
             return
         url = f"{destination.url.rstrip('/')}/parcel"
-        with connections(url, connect=timeout, read=timeout, certificates=certificates) as pool:
+        with connections(url, connect=timeout, read=timeout, certificates=certificates, redirects=False) as pool:
             yield _as_offered(cls(url=url, pool=pool, login=login))
 
     def upload_many(self, wheels: Sequence[Publishable]) -> Sequence[Reply] | None:
@@ -97,12 +96,8 @@ class Parcels:
         )
 
     def _credentials(self) -> dict[str, str]:
-        login = self.login
-        if login.renewed is not None:
-            return dict(urllib3.make_headers(basic_auth=f"{TOKEN_USER}:{login.renewed() or ''}"))
-        if login.user:
-            return dict(urllib3.make_headers(basic_auth=f"{login.user}:{login.password}"))
-        return authorization(self.url)
+        pair = self.login.now()
+        return dict(urllib3.make_headers(basic_auth=":".join(pair))) if pair else authorization(self.url)
 
 
 def _as_offered(parcels: Parcels) -> Parcels | None:

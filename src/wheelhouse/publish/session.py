@@ -8,11 +8,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import get_netrc_auth
 
-from wheelhouse.publish.login import TOKEN_USER
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import requests
 
     from wheelhouse.publish.login import Login
@@ -26,9 +22,9 @@ def furnish(session: requests.Session, url: str, login: Login, *, timeout: float
     for scheme in ("http://", "https://"):
         session.mount(scheme, _Patience(timeout))
     if login.renewed is not None:
-        session.auth = _Fresh(login.renewed)
-    elif login.user:
-        session.auth = (login.user, login.password)
+        session.auth = _Fresh(login)
+    else:
+        session.auth = login.now()
     found = session.merge_environment_settings(url, {}, None, None, None)
     session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
     session.auth = session.auth or get_netrc_auth(url)
@@ -50,9 +46,9 @@ class _Patience(HTTPAdapter):
 class _Fresh(AuthBase):
     """Credentials that are looked up for each request."""
 
-    def __init__(self, token: Callable[[], str | None]) -> None:
-        self._token = token
+    def __init__(self, login: Login) -> None:
+        self._login = login
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        HTTPBasicAuth(TOKEN_USER, self._token() or "")(request)
+        HTTPBasicAuth(*(self._login.now() or ("", "")))(request)
         return request

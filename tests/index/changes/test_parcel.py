@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from asgi import Client, form, parcel
 from index.changes.test_upload import LIMIT, packed
+from index.changes.test_upload import serving as upload_serving
 from small_wheels import SmallWheel
 from wheelhouse.index.access.audit import AuditLog
 from wheelhouse.index.access.auth import AccessRules, utc_now
@@ -30,15 +31,7 @@ PAGE = "application/vnd.pypi.simple.v1+json"
 
 
 def serving(folder: Path) -> Client:
-    rules = AccessRules(anonymous_local_upload=True)
-    settings = Settings(
-        store=str(folder / "store"),
-        tokens=folder / "tokens.json",
-        audit=folder / "audit",
-        access=rules,
-        max_upload=LIMIT,
-    )
-    client = Client(app=make_app(settings))
+    client = upload_serving(folder)
     client.app.site.catalog.fresh_for = 0.0
     return client
 

@@ -40,11 +40,15 @@ LIMIT = 100_000
 
 @pytest.fixture
 def client(tmp_path: Path) -> Client:
+    return serving(tmp_path)
+
+
+def serving(folder: Path) -> Client:
     rules = AccessRules(anonymous_local_upload=True)
     settings = Settings(
-        store=str(tmp_path / "store"),
-        tokens=tmp_path / "tokens.json",
-        audit=tmp_path / "audit",
+        store=str(folder / "store"),
+        tokens=folder / "tokens.json",
+        audit=folder / "audit",
         access=rules,
         max_upload=LIMIT,
     )

@@ -20,6 +20,8 @@ from wheelhouse.index.model import FileName
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
+    from packaging.utils import NormalizedName
+
     from wheelhouse.index.changes.attestations import Looked
     from wheelhouse.index.changes.form import Form
     from wheelhouse.index.changes.repository import NewFile
@@ -44,7 +46,7 @@ class Parcel:
 
 
 async def read_parcel(
-    body: AsyncIterator[bytes], *, content_type: str, limit: int, authorize: Callable[[FileName], None]
+    body: AsyncIterator[bytes], *, content_type: str, limit: int, authorize: Callable[[NormalizedName], None]
 ) -> Parcel:
     """Read a request; a file whose project is not the sender's (`authorize` raises) is a refused one.
 
@@ -60,7 +62,7 @@ async def read_parcel(
     for filename, form in forms.items():
         try:
             names[filename] = name = FileName.parse(filename)
-            authorize(name)
+            authorize(name.project)
         except Exception as error:  # noqa: BLE001 - the file's, and told as such
             refused[filename] = error
             continue

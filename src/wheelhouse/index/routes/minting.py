@@ -17,7 +17,7 @@ from starlette.routing import Route
 from wheelhouse.index.access.audit import AuditAction, AuditOutcome
 from wheelhouse.index.access.auth import Who
 from wheelhouse.index.access.publishers import MintRefusedError
-from wheelhouse.index.routes.requests import body_of
+from wheelhouse.index.routes.requests import answer_json, body_of
 from wheelhouse.index.routes.site import Deed, asker_of
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class _Routes:
             return _refused(error)
         await self._site.note(asker, replace(deed, by=Who(name=minted.name, claims=minted.claims)))
         said = {"success": True, "token": minted.text, "expires": int(minted.expires.timestamp())}
-        return JSONResponse(said, headers={"Cache-Control": "no-store"})
+        return answer_json(said)
 
 
 async def _mint(request: Request, publishing: TrustedPublishing) -> Minted:

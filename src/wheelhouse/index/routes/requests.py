@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pydantic
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 
 from wheelhouse.errors import IndexRefusesError
 from wheelhouse.index.access.auth import Denied
@@ -105,6 +105,11 @@ async def read_json(request: Request, kind: type[_Body]) -> _Body:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "the body"
         raise IndexRefusesError(f"{place}: {first['msg'][:200]}") from error
+
+
+def answer_json(value: dict[str, Any]) -> Response:
+    """Return an answer that is true this moment."""
+    return JSONResponse(value, headers={"Cache-Control": "no-store"})
 
 
 def answer_problem(request: Request, error: Exception) -> Response:

@@ -17,6 +17,7 @@ from wheelhouse.index.routes.requests import PATIENCE, Patience
 from wheelhouse.index.telling.traffic import Traffic
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from packaging.utils import NormalizedName
@@ -75,9 +76,18 @@ class Site:
 
     def authorize(self, asker: Asker, action: Action, project: NormalizedName | None) -> None:
         """Raise DeniedError where this may not be; None stands for the list of all projects."""
-        denied = self.gate.check(asker, action, project)
-        if denied is not None:
-            raise DeniedError(denied)
+        self.authorizing(asker, action)(project)
+
+    def authorizing(self, asker: Asker, action: Action) -> Callable[[NormalizedName | None], None]:
+        """Look at the asker's token once, and return what does as `authorize` for project after project."""
+        decide = self.gate.check_each(asker, action)
+
+        def authorize(project: NormalizedName | None) -> None:
+            denied = decide(project)
+            if denied is not None:
+                raise DeniedError(denied)
+
+        return authorize
 
     def expect_known(self, asker: Asker, action: Action) -> None:
         """Raise DeniedError where no project at all could be meant: before a body is read for nothing."""

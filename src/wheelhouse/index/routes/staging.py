@@ -18,7 +18,6 @@ import asyncio
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from wheelhouse.errors import NotOnIndexError
@@ -29,7 +28,7 @@ from wheelhouse.index.changes.stages import Stages, parse_stage
 from wheelhouse.index.model import FileName, Manifest
 from wheelhouse.index.pages.catalog import Entry
 from wheelhouse.index.pages.render import Links, render_project, render_root
-from wheelhouse.index.routes.requests import Body, expect_program, read_json
+from wheelhouse.index.routes.requests import Body, answer_json, expect_program, read_json
 from wheelhouse.index.routes.site import Deed, Site, asker_of
 from wheelhouse.index.routes.uploading import Uploading
 
@@ -159,13 +158,13 @@ class _Routes:
         stages = self._stages
         names = await asyncio.to_thread(stages.names)
         found = [(name, self._seen(asker, await asyncio.to_thread(stages.manifests, name))) for name in names]
-        return _json({"stages": [_stage(name, seen) for name, seen in found if any(each.files for each in seen)]})
+        return answer_json({"stages": [_stage(name, seen) for name, seen in found if any(each.files for each in seen)]})
 
     async def one(self, request: Request) -> Response:
         """Tell of one stage."""
         asker, stage = asker_of(request.scope), parse_stage(request.path_params["stage"])
         self._site.expect_known(asker, Action.UPLOAD)
-        return _json(_stage(stage, self._seen(asker, await self._theirs(asker, stage))))
+        return answer_json(_stage(stage, self._seen(asker, await self._theirs(asker, stage))))
 
     async def publish(self, request: Request) -> Response:
         """Publish all of a stage, or nothing."""
@@ -184,7 +183,7 @@ class _Routes:
             await self._note(asker, deed, outcome.file)
         published = [outcome.file.filename for outcome in outcomes if isinstance(outcome, Added)]
         present = [outcome.file.filename for outcome in outcomes if not isinstance(outcome, Added)]
-        return _json({"stage": stage, "published": published, "present": present})
+        return answer_json({"stage": stage, "published": published, "present": present})
 
     async def drop(self, request: Request) -> Response:
         """Drop all of a stage."""
@@ -193,7 +192,7 @@ class _Routes:
         dropped = await asyncio.to_thread(self._stages.drop, stage, staged)
         for file in dropped:
             await self._note(asker, deed, file)
-        return _json({"stage": stage, "dropped": [file.filename for file in dropped]})
+        return answer_json({"stage": stage, "dropped": [file.filename for file in dropped]})
 
     async def _decide(self, request: Request, action: AuditAction) -> tuple[Asker, NormalizedName, list[Manifest]]:
         """Return who decides about which stage, if all of it is theirs."""
@@ -249,7 +248,3 @@ def _stage(name: NormalizedName, staged: list[Manifest]) -> dict[str, Any]:
         ],
         "publishing": any(manifest.status == "archived" for manifest in staged),
     }
-
-
-def _json(value: dict[str, Any]) -> Response:
-    return JSONResponse(value, headers={"Cache-Control": "no-store"})

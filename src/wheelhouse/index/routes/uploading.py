@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 
@@ -16,17 +15,15 @@ from wheelhouse.index.access.scopes import Action
 from wheelhouse.index.changes.parcel import MOST, MOST_BYTES, read_parcel, take_parcel
 from wheelhouse.index.changes.repository import SameBytes
 from wheelhouse.index.changes.upload import Taken
-from wheelhouse.index.problems import DeniedError, SilentError, outcome_of
-from wheelhouse.index.routes.requests import answer_problem, body_of, expect_program
+from wheelhouse.index.problems import SilentError, outcome_of
+from wheelhouse.index.routes.requests import answer_json, answer_problem, body_of, expect_program
 from wheelhouse.index.routes.site import Deed, asker_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from packaging.utils import NormalizedName
     from starlette.requests import Request
 
-    from wheelhouse.index.access.auth import Denied
     from wheelhouse.index.changes.parcel import Parcel
     from wheelhouse.index.changes.upload import Uploads
     from wheelhouse.index.model import FileName
@@ -56,7 +53,7 @@ class Uploading:
     async def parcels(self, request: Request) -> Response:
         """Tell who may upload that many files can come at once, and how many."""
         self.site.expect_known(asker_of(request.scope), Action.UPLOAD)
-        return _json({"most-files": MOST, "most-bytes": MOST_BYTES})
+        return answer_json({"most-files": MOST, "most-bytes": MOST_BYTES})
 
     async def _answered(self, request: Request, take: Callable[[Request], Awaitable[Response]]) -> Response:
         """Answer. What is refused is read to its end first, or its sender would see a broken connection."""
@@ -114,7 +111,7 @@ class Uploading:
                     body_of(request, patience=self.site.patience),
                     content_type=request.headers.get("content-type", ""),
                     limit=self.uploads.limit,
-                    authorize=_authorizing(site.gate.check_each(asker, Action.UPLOAD)),
+                    authorize=site.authorizing(asker, Action.UPLOAD),
                 )
 
                 def note(ends: Mapping[str, Taken | Exception]) -> None:
@@ -128,7 +125,7 @@ class Uploading:
             raise
         for name in parcel.names.values():
             site.catalog.forget(name.project)
-        return _json({"files": [self._told(request, filename, end) for filename, end in ends.items()]})
+        return answer_json({"files": [self._told(request, filename, end) for filename, end in ends.items()]})
 
     def _told(self, request: Request, filename: str, end: Taken | Exception) -> dict[str, Any]:
         """Return what is said of one file of many."""
@@ -155,15 +152,6 @@ class Uploading:
                     return
 
 
-def _authorizing(decide: Callable[[NormalizedName], Denied | None]) -> Callable[[FileName], None]:
-    def authorize(name: FileName) -> None:
-        denied = decide(name.project)
-        if denied is not None:
-            raise DeniedError(denied)
-
-    return authorize
-
-
 def _outcome(end: Taken | Exception) -> AuditOutcome:
     if isinstance(end, Taken):
         return AuditOutcome.SAME if isinstance(end.outcome, SameBytes) else AuditOutcome.DONE
@@ -177,7 +165,3 @@ def _ended(deed: Deed, parcel: Parcel, filename: str, end: Taken | Exception) ->
     if isinstance(end, Taken):
         return replace(about, sha256=end.outcome.file.sha256), _outcome(end)
     return replace(about, reason=str(end)), _outcome(end)
-
-
-def _json(value: Mapping[str, Any]) -> Response:
-    return Response(orjson.dumps(value), media_type="application/json", headers={"Cache-Control": "no-store"})
