@@ -36,6 +36,8 @@ static PyMethodDef methods[] = {{{{"answer", answer, METH_NOARGS, ""}}, {{NULL}}
 static struct PyModuleDef module = {{PyModuleDef_HEAD_INIT, "{name}", NULL, -1, methods}};
 PyMODINIT_FUNC PyInit_{name}(void) {{ return PyModule_Create(&module); }}
 """
+#: In front of a source that only a compiler takes that was told what CPython's own was told.
+OPTIMIZED_ONLY = "#if !defined(__OPTIMIZE__) || !defined(NDEBUG)\n#error not as CPython compiles its own\n#endif"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 #: Raised when the same inputs would give other bytes because wheelhouse itself works otherwise.
-FORMAT = "2"
+FORMAT = "3"
 _SHORT = 16
 
 

@@ -70,7 +70,9 @@ def test_build__by_docker__builds_verifies_and_tests_in_containers(
         f'[targets]\nskip = ["*-musllinux_*"]\n[images]\nmanylinux_x86_64 = "{imported}"\n'
         f'[test-images]\nmanylinux_x86_64 = "{imported}"\n'
     )
-    registry = tiny.write_registry(tmp_path, tiny.Tiny(name="ant"), settings=settings)
+    flags = '[build]\nenvironment = { CFLAGS = "-DEXTRA=1" }\n'
+    ant = tiny.Tiny(name="ant", before=tiny.OPTIMIZED_ONLY, recipe=flags)
+    registry = tiny.write_registry(tmp_path, ant, settings=settings)
     words = ("build", "ant", "--python", "3.11", "--json")
 
     done = wheelhouse(registry, *words, "--verify")

@@ -96,6 +96,21 @@ def test_build__verify_of_what_is_not_reproducible__names_the_file(tmp_path: Pat
     assert "noise" in outcome.records["noise"]["cause"]["message"]
 
 
+def test_build__either_compiler_optimizes_whatever_flags_the_recipe_adds(tmp_path: Path) -> None:
+    flags = 'environment = { CFLAGS = "-DEXTRA=1", CXXFLAGS = "-DEXTRA=1" }'
+    projects = [
+        tiny.Tiny(
+            name=f"{compiler}{number}",
+            before=tiny.OPTIMIZED_ONLY,
+            recipe=f'[build]\ntoolchain = "{compiler}"\n{more}\n',
+        )
+        for compiler in ("zig", "system")
+        for number, more in enumerate(["", flags])
+    ]
+    outcome = wheelhouse(tiny.write_registry(tmp_path, *projects), "--all")
+    assert outcome.status == 0, [record["cause"] for record in outcome.records.values()]
+
+
 def test_build__two_versions__each_its_own(tmp_path: Path) -> None:
     one, two = tiny.Tiny(name="ant", version="1.0"), tiny.Tiny(name="ant", version="2.0", answer=2)
     registry = tiny.write_registry(tmp_path, two)

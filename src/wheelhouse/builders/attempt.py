@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 from wheelhouse.builders import cross
 from wheelhouse.builders.environment import EnvironmentMaker
+from wheelhouse.builders.flags import compiler_flags
 from wheelhouse.builders.sandbox import build_environment
 from wheelhouse.builders.toolchain import Attempt, Compilers, Prefixes, is_native
 from wheelhouse.errors import BuildError, WheelhouseError
@@ -140,7 +141,7 @@ class Build:
                 processes=self.request.processes,
             )
         base |= {"VIRTUAL_ENV": os.fspath(folder / "env"), WORK_VARIABLE: os.fspath(self.request.work)}
-        return _with_recipe(base, job.environment)
+        return _with_recipe(base, compiler_flags(job.environment))
 
     def settings(self) -> dict[str, str | list[str]]:
         """Return PEP 517 config settings: the recipe's, and a cross file for meson."""
@@ -211,13 +212,11 @@ def _require_installed(build: Build, wanted: Iterable[str]) -> None:
             continue
         found = there.get(canonicalize_name(requirement.name))
         if found is None or not requirement.specifier.contains(found, prereleases=True):
-            missing.append(text)
+            requirement.marker = None
+            missing.append(str(requirement))
     if missing:
-        listed = ", ".join(f'"{text}"' for text in missing)
-        raise BuildError(
-            f"the build back end also needs {', '.join(missing)}",
-            hint=f"add to the recipe: build.requires = [{listed}]",
-        )
+        listed = ", ".join(missing)
+        raise BuildError(f"the build back end also needs {listed}", hint=f"build.requires: {listed}")
 
 
 def _with_recipe(base: dict[str, str], given: Mapping[str, str]) -> dict[str, str]:

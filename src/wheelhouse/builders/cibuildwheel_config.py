@@ -11,6 +11,8 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from wheelhouse.builders.flags import compiler_flags
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -108,7 +110,7 @@ def native_config(job: Job, *, platform: Literal["macos", "windows"], epoch: int
 
 def _common(job: Job, verbatim: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, object]:
     """Return what is ours on every platform. The recipe's environment wins over our defaults."""
-    ours = {**environment, **job.environment}
+    ours = {**environment, **compiler_flags(job.environment)}
     return {
         "environment": _joined(_shell_table(verbatim.get("environment"), '{}="{}"'), _variables(ours)),
         "config-settings": _joined(

@@ -8,6 +8,7 @@ ones need the system's C++ library: the system's compiler first. With `auto` the
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,13 +148,13 @@ class Compilers:
     def prepare(
         self, attempt: Attempt, *, programs: Path, prefixes: Prefixes, strip: bool, headers: Path | None = None
     ) -> dict[str, str]:
-        """Return the environment that makes a build compile by `attempt`; zig's programs are written into `programs`.
+        """Return the environment that makes a build compile by `attempt`, with programs that are written into `programs`.
 
         `headers` is what a cross build has in place of the machine's own headers and libraries.
         """
         if attempt.name == "system":
             assert self.system is not None  # noqa: S101 - the attempt came from it
-            return self._system_environment(self.system, prefixes, strip=strip)
+            return self._system_environment(self.system, programs, prefixes, strip=strip)
         assert self.zig is not None  # noqa: S101 - likewise
         always = [
             *prefixes.flags(),
@@ -183,16 +184,16 @@ class Compilers:
             "ZIG_LOCAL_CACHE_DIR": os.fspath(prefixes.work / "zig"),
         }
 
-    def _system_environment(self, compiler: SystemCompiler, prefixes: Prefixes, *, strip: bool) -> dict[str, str]:
-        flags = " ".join(prefixes.flags())
-        cc, cxx = os.fspath(compiler.cc), os.fspath(compiler.cxx or compiler.cc)
+    def _system_environment(
+        self, compiler: SystemCompiler, programs: Path, prefixes: Prefixes, *, strip: bool
+    ) -> dict[str, str]:
+        cc = _write_program(programs / "cc", compiler.cc, prefixes.flags())
+        cxx = _write_program(programs / "c++", compiler.cxx or compiler.cc, prefixes.flags())
         environment = {
             "CC": cc,
             "CXX": cxx,
             "LDSHARED": f"{cc} -shared",
             "LDCXXSHARED": f"{cxx} -shared",
-            "CFLAGS": flags,
-            "CXXFLAGS": flags,
             "LDFLAGS": "-Wl,--build-id=none" + (" -Wl,-s" if strip else ""),
         }
         # A Python from elsewhere (uv's) names the archiver of the machine that it was built on.
@@ -215,6 +216,17 @@ class Compilers:
 def is_native(target: BuildIdentifier, python: Interpreter) -> bool:
     """Say whether extensions for `target` are of the architecture and C library that `python` itself is of."""
     return python.arch == target.arch and (python.libc == "musl") == (target.family == "musllinux")
+
+
+def _write_program(path: Path, compiler: Path, flags: Sequence[str]) -> str:
+    """Write a program that is the compiler with these flags behind all others, and return its path.
+
+    In CFLAGS they would take the place of the optimisation that setuptools and autoconf ask for where it is not set.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'#!/bin/sh\nexec {shlex.quote(os.fspath(compiler))} "$@" {shlex.join(flags)}\n', "utf-8")
+    path.chmod(0o755)
+    return os.fspath(path)
 
 
 def _which(names: Sequence[str], path: str) -> Path | None:

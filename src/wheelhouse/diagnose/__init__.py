@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from wheelhouse.diagnose.clue import fill
 from wheelhouse.diagnose.logtext import read_log
 from wheelhouse.diagnose.lookup import FAMILIES, PackageLookup, machine_lookup
-from wheelhouse.diagnose.rules import find_clue, last_complaint
+from wheelhouse.diagnose.rules import find_clue, last_complaint, looked_for
 from wheelhouse.errors import (
     BuildError,
     BuildTimeoutError,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["PackageLookup", "diagnose", "machine_lookup", "read_log"]
 
 _EVIDENCE_BOUND = 400
+#: Of what was looked for in vain before a download, so much is asked the platform's index, which takes its time.
+_MOST_SOUGHT = 5
 
 #: Import name -> distribution, where a normalised import name is not it.
 _DISTRIBUTIONS = {
@@ -78,9 +81,14 @@ def diagnose(log: str, *, job: Job | None, error: WheelhouseError | None, lookup
         mend = [*_packages(clue.missing, log=log, job=job, lookup=lookup), *mend]
     elif clue.rule.missing is None:
         mend = _in_order(mend, _family(log, job, lookup))
+    message = fill(clue.rule.message, values).replace("  ", " ")
+    if clue.rule.kind == "no-network" and (sought := _sought(log, clue, job=job, lookup=lookup)):
+        name, packages = sought
+        message += f"; it did not find `{name}` here"
+        mend = [*packages, *mend]
     return Cause(
         kind=clue.rule.kind,
-        message=fill(clue.rule.message, values).replace("  ", " "),
+        message=message,
         mend=tuple(mend),
         evidence=clue.line[:_EVIDENCE_BOUND],
     )
@@ -196,6 +204,14 @@ def _packages(missing: Missing, *, log: str, job: Job | None, lookup: PackageLoo
     found = lookup.packages(missing)
     lines = [f"system-packages.{family}: {found[family]}" for family in FAMILIES if family in found]
     return _in_order(lines, _family(log, job, lookup))
+
+
+def _sought(log: str, clue: Clue, *, job: Job | None, lookup: PackageLookup) -> tuple[str, list[str]] | None:
+    """Return what a build looked for on the machine before it went to download it, and the packages that have it."""
+    for missing in islice(looked_for(log, clue), _MOST_SOUGHT):
+        if missing.kind != "tool" and (packages := _packages(missing, log=log, job=job, lookup=lookup)):
+            return missing.name, packages
+    return None
 
 
 def _in_order(mend: list[str], first: ImageFamily) -> list[str]:

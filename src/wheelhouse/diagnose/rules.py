@@ -12,8 +12,9 @@ from wheelhouse.diagnose.clue import Clue, Rule, Weight
 from wheelhouse.diagnose.logtext import lines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from wheelhouse.diagnose.clue import Missing
     from wheelhouse.diagnose.logtext import Line
 
 #: Files that build scripts compile only to see whether they can.
@@ -50,6 +51,18 @@ def find_clue(log: str) -> Clue | None:
             if best.weight is Weight.DECISIVE:
                 break
     return best
+
+
+def looked_for(log: str, clue: Clue) -> Iterator[Missing]:
+    """Yield what build scripts had looked for in vain by the time of a clue, the last first."""
+    found: list[Missing] = []
+    for line in lines(log):
+        if line.text.strip() == clue.line:
+            break
+        probe = _fit(line, all_rules())
+        if probe is not None and probe.weight is Weight.PROBE and probe.missing is not None:
+            found.append(probe.missing)
+    yield from dict.fromkeys(reversed(found))
 
 
 def last_complaint(log: str) -> str | None:

@@ -89,6 +89,11 @@ def set_values(document: TOMLDocument, table: str, values: Mapping[str, object])
         place[key] = tomlkit.value(f"'''\n{value}'''") if several else value  # its first newline is layout
 
 
+def drop_value(document: TOMLDocument, table: str, key: str) -> None:
+    """Take a key out of a table, if it is there."""
+    _table(document, table).pop(key, None)
+
+
 def _table(document: TOMLDocument, dotted: str) -> Any:
     """Return a table by its dotted name, made at the end of the file where it is missing."""
     place: Any = document

@@ -48,11 +48,13 @@ class Change:
     """What an array gets."""
     put: str | tuple[str, ...] | None = None
     """What the key is set to, in place of `add`."""
+    drop: bool = False
+    """The key goes, in place of either."""
     why: str
 
     def __str__(self) -> str:
         """Return `table.key: values (why)`."""
-        value = ", ".join(self.add) if self.put is None else _shown(self.put)
+        value = "left out" if self.drop else ", ".join(self.add) if self.put is None else _shown(self.put)
         return f"{self.table}.{self.key}: {value} ({self.why})"
 
 
@@ -81,8 +83,8 @@ def _diagnosed(record: Record) -> Iterator[Change]:
     for key, value in packages:
         yield Change(table="system-packages", key=key.partition(".")[2], add=tuple(value.split()), why=why)
     for key, value in pairs:
-        if key == "build.requires" and is_requirement(value):
-            yield Change(table="build", key="requires", add=(value,), why=why)
+        if key == "build.requires" and all(map(is_requirement, value.split(", "))):
+            yield Change(table="build", key="requires", add=tuple(value.split(", ")), why=why)
             return
         if key == "build.constraints" and is_requirement(value):
             yield Change(table="build", key="constraints", add=(value,), why=why)
@@ -125,10 +127,13 @@ def _imports(record: Record, recipe: Recipe) -> Iterator[Change]:
             elif (lacking := _ABSENT.search(failed["words"] or "")) and lacking["name"] == failed["name"]:
                 absent[failed["name"]] = finding.message
     left = tuple(name for name in tested if name not in absent)
+    why = f"not in the wheel: {', '.join(absent)}"
     if absent and left:
-        yield from tests_of(left, why=f"not in the wheel: {', '.join(absent)}")
+        yield from tests_of(left, why=why)
     elif absent:  # a wheel that is imported from in no way passes, and then says itself what is in it
-        yield Change(table="test", key="imports", put=(), why=f"not in the wheel: {', '.join(absent)}")
+        yield Change(table="test", key="imports", put=(), why=why)
+        if any(name in (recipe.test.command or "") for name in absent):
+            yield Change(table="test", key="command", drop=True, why=why)
 
 
 def tests_of(modules: tuple[str, ...], *, why: str) -> Iterator[Change]:
@@ -179,6 +184,8 @@ def is_new(change: Change, recipe: Recipe) -> bool:
         inner = table.get(part)
         table = inner if isinstance(inner, dict) else {}
     value = table.get(change.key)
+    if change.drop:
+        return value is not None
     if change.put is not None:
         return value != (change.put if isinstance(change.put, str) else list(change.put))
     return not isinstance(value, list) or not set(change.add) <= set(value)

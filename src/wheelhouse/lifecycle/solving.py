@@ -10,6 +10,7 @@ from wheelhouse.diagnose.lookup import KnownPackages
 from wheelhouse.errors import MachineError
 from wheelhouse.lifecycle.editing import (
     add_to_array,
+    drop_value,
     read_document,
     remove_from_array,
     set_values,
@@ -158,7 +159,9 @@ def _left(change: Change, state: _State) -> bool:
 def _make(path: Path, wanted: list[Change]) -> None:
     document = read_document(path)
     for change in wanted:
-        if change.put is None:
+        if change.drop:
+            drop_value(document, change.table, change.key)
+        elif change.put is None:
             add_to_array(document, change.table, change.key, change.add)
         else:
             value = change.put if isinstance(change.put, str) else list(change.put)
