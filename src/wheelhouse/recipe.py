@@ -124,7 +124,7 @@ class BuildTable(Strict):
     constraints: tuple[RequirementText, ...] = ()
     """Bounds on build requirements, e.g. `setuptools<80`."""
     environment: Mapping[VariableName, Text] = pydantic.Field(default_factory=dict)
-    """Variables of the build."""
+    """Variables of the build. `CFLAGS` and `CXXFLAGS` come behind the flags that CPython itself was compiled with."""
     config_settings: Mapping[str, str | tuple[str, ...]] = pydantic.Field(default_factory=dict)
     """What the back end is told (PEP 517), key by key."""
     toolchain: Toolchain | None = None

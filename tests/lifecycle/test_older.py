@@ -6,9 +6,9 @@ import pytest
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from lifecycle.test_solving import a_record
+from lifecycle.test_solving import a_record, refused
 from wheelhouse.errors import SourceError
-from wheelhouse.lifecycle.older import lacking, older_without
+from wheelhouse.lifecycle.older import Lack, lacking, older_without
 from wheelhouse.lifecycle.sdist import Found
 from wheelhouse.lifecycle.survey import Survey
 from wheelhouse.lifecycle.upstream import Release, SdistFile
@@ -41,7 +41,6 @@ def said(version: str) -> Survey:
         licence=None,
         extensions=(),
         packages=(),
-        wants=frozenset(WANTS[version].split()),
         depends=(),
     )
 
@@ -58,47 +57,99 @@ def releases(*, yanked: str = "") -> list[Release]:
     ]
 
 
-def look(wanted: str) -> tuple[Found, Survey]:
+def look(wanted: str, word: str | None) -> tuple[Found, Survey, bool]:
     version = wanted.removeprefix("demo==")
-    return found(version), said(version)
+    return found(version), said(version), word in WANTS[version].split()
+
+
+FOO = Lack(what="foo", word="foo-2.0")
 
 
 def test_older_without__the_newest_of_the_first_series_that_does_not_ask() -> None:
-    chosen = older_without("foo-2.0", found("3.2.1"), said("3.2.1"), releases=releases(), look=look)
+    chosen = older_without(FOO, found("3.2.1"), releases=releases(), look=look)
     assert chosen is not None
     assert str(chosen[0].version) == "2.9.2"  # the last of each series is looked at; a prerelease never
 
 
 def test_older_without__yanked__the_one_before_it() -> None:
-    chosen = older_without("foo-2.0", found("3.2.1"), said("3.2.1"), releases=releases(yanked="2.9.2"), look=look)
+    chosen = older_without(FOO, found("3.2.1"), releases=releases(yanked="2.9.2"), look=look)
     assert chosen is not None
     assert str(chosen[0].version) == "2.9.1"
 
 
 def test_older_without__what_the_source_does_not_ask_for__nothing() -> None:
-    assert older_without("bar.h", found("3.2.1"), said("3.2.1"), releases=releases(), look=look) is None
+    assert older_without(Lack(what="bar", word="bar.h"), found("3.2.1"), releases=releases(), look=look) is None
 
 
 def test_older_without__sources_that_cannot_be_had__nothing() -> None:
-    def absent(wanted: str) -> tuple[Found, Survey]:
+    def absent(wanted: str, word: str | None) -> tuple[Found, Survey, bool]:
+        if wanted == "demo==3.2.1":
+            return look(wanted, word)
         raise SourceError(f"no {wanted}")
 
-    assert older_without("foo-2.0", found("3.2.1"), said("3.2.1"), releases=releases(), look=absent) is None
+    assert older_without(FOO, found("3.2.1"), releases=releases(), look=absent) is None
+
+
+def test_older_without__nothing_tells_which_ask__the_newest_of_the_series_before() -> None:
+    chosen = older_without(Lack(what="more", word=None), found("3.2.1"), releases=releases(), look=look)
+    assert chosen is not None
+    assert str(chosen[0].version) == "3.1.5"
 
 
 @pytest.mark.parametrize(
-    ("kind", "message", "name"),
+    ("kind", "message", "evidence", "word"),
     [
-        ("missing-pkg-config-module", "the dependency `foo-2.0` is not found with pkg-config", "foo-2.0"),
-        ("missing-header", "the header `sys/foo.h` is not there", "sys/foo.h"),
-        ("requirements", "no wheels of `foo`", None),
-        ("timeout", "took too long", None),
+        ("missing-pkg-config-module", "the dependency `foo-2.0` is not found with pkg-config", "", "foo-2.0"),
+        ("missing-header", "the header `sys/foo.h` is not there", "", "sys/foo.h"),
+        ("requirements", "no wheels of `foo`", "", None),
+        ("timeout", "took too long", "", None),
+        (
+            "compile-error",
+            "x",
+            "e.c:9:4: error: \u2018FOO_MAX\u2019 undeclared (first use in this function)",
+            "FOO_MAX",
+        ),
+        ("compile-error", "x", "e.c:9:4: error: use of undeclared identifier 'FOO_MAX'", "FOO_MAX"),
+        ("compile-error", "x", "e.c:9:4: error: unknown type name \u2018foo_t\u2019", "foo_t"),
+        ("compile-error", "x", "e.c:9:4: error: \u2018struct foo\u2019 has no member named \u2018size\u2019", "size"),
+        ("compile-error", "x", "e.h:1:1: error: static declaration of \u2018foo_x\u2019 follows non-static", "foo_x"),
+        ("compile-error", "x", "e.c:9:4: error: expected ';'", None),
+        (
+            "compiler-too-strict",
+            "x",
+            "error: implicit declaration of function \u2018foo_new\u2019 [-Werror]",
+            "foo_new",
+        ),
+        ("undefined-symbol", "x", "e.o: undefined reference to `foo_new'", "foo_new"),
+        ("compile-error", "x", "e.c:9:4: error: use of undeclared identifier 'Py_NEW'", None),
     ],
 )
-def test_lacking__says_what_a_build_ended_for_want_of(kind: str, message: str, name: str | None) -> None:
-    assert lacking(a_record(Cause(kind=kind, message=message))) == name
+def test_lacking__says_what_a_build_ended_for_want_of(kind: str, message: str, evidence: str, word: str | None) -> None:
+    found = lacking([a_record(Cause(kind=kind, message=message, evidence=evidence))])
+    assert (None if found is None else found.word) == word
+
+
+def test_lacking__library_too_old__no_word_tells() -> None:
+    found = lacking([a_record(Cause(kind="library-too-old", message="the machine's `foo` is too old"))])
+    assert found is not None
+    assert found.word is None
+    assert "the machine's `foo` is too old" in found.what
+
+
+def test_lacking__symbol_that_the_import_misses() -> None:
+    finding = ("WH402", "`import demo._x` fails: ImportError: /x/_x.so: undefined symbol: FOO_NEW", None)
+    found = lacking([refused(finding)])
+    assert found is not None
+    assert found.word == "FOO_NEW"
+
+
+def test_lacking__the_last_build_that_tells_counts() -> None:
+    told = [Cause(kind="missing-header", message=f"the header `{name}` is not there") for name in ("a.h", "b.h")]
+    found = lacking([a_record(cause) for cause in (*told, Cause(kind="timeout", message="took too long"))])
+    assert found is not None
+    assert found.word == "b.h"
 
 
 def test_lacking__no_record__nothing() -> None:
-    assert lacking(None) is None
-    assert lacking(a_record()) is None
+    assert lacking([]) is None
+    assert lacking([a_record()]) is None

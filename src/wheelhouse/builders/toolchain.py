@@ -148,7 +148,7 @@ class Compilers:
     def prepare(
         self, attempt: Attempt, *, programs: Path, prefixes: Prefixes, strip: bool, headers: Path | None = None
     ) -> dict[str, str]:
-        """Return the environment that makes a build compile by `attempt`, with programs that are written into `programs`.
+        """Return the environment that makes a build compile by `attempt`; its programs are written into `programs`.
 
         `headers` is what a cross build has in place of the machine's own headers and libraries.
         """

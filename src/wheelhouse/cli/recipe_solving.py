@@ -24,16 +24,23 @@ if TYPE_CHECKING:
 
 #: Requirements of requirements that recipes are written of.
 _DEEPEST = 3
+#: Older versions that are built, one after the other.
+_MOST_OLDER = 6
 
 
 def look(session: Session, project: str) -> tuple[Found, Survey]:
     """Fetch an sdist and read what it says. Raises UsageError, SourceError."""
+    return read(session, project, None)[:2]
+
+
+def read(session: Session, project: str, word: str | None) -> tuple[Found, Survey, bool]:
+    """Fetch an sdist, read what it says, and whether its source has a word. Raises UsageError, SourceError."""
     import tempfile  # noqa: PLC0415 - start-up time
 
     from wheelhouse.config import index_url  # noqa: PLC0415 - likewise
     from wheelhouse.diagnose.lookup import KnownPackages  # noqa: PLC0415 - likewise
     from wheelhouse.lifecycle.sdist import find_sdist  # noqa: PLC0415 - likewise
-    from wheelhouse.lifecycle.survey import survey  # noqa: PLC0415 - likewise
+    from wheelhouse.lifecycle.survey import mentions, survey  # noqa: PLC0415 - likewise
     from wheelhouse.source.archive import unpack  # noqa: PLC0415 - likewise
 
     workspace = session.workspace
@@ -42,7 +49,7 @@ def look(session: Session, project: str) -> tuple[Found, Survey]:
         unpacked = unpack(found.archive, Path(folder) / "source")
         # The table alone: what only this machine's own index knows would be guessed for one family and no other.
         said = survey(unpacked.top, epoch=unpacked.epoch, lookup=KnownPackages())
-    return found, said
+        return found, said, word is not None and mentions(unpacked.top, word)
 
 
 def place(session: Session, found: Found) -> Path:
@@ -99,25 +106,32 @@ class Solver:
         return (found, said, solution) if pinned or not solution.reason else self._or_older(path, found, said, solution)
 
     def _or_older(self, path: Path, found: Found, said: Survey, solution: Solution) -> tuple[Found, Survey, Solution]:
-        """Solve an older version where the newest asks for what no package here has; else leave all as it is."""
+        """Solve an older version where a newer one asks for what this machine lacks; else leave all as it is."""
         from wheelhouse.lifecycle.draft import recipe_text  # noqa: PLC0415 - start-up time
         from wheelhouse.lifecycle.editing import write_text  # noqa: PLC0415 - likewise
         from wheelhouse.lifecycle.older import lacking, older_without  # noqa: PLC0415 - likewise
 
-        name = lacking(solution.record)
-        known = () if name is None else self._releases(found)
-        chosen = older_without(name, found, said, releases=known, look=self._look) if name and known else None
-        if name is None or chosen is None:
-            return found, said, solution
-        older, told = chosen
-        self._tell(f"{found.version} needs {name}, which no package here has; {older.version} does not ask for it")
         before = path.read_text("utf-8")
-        write_text(path, recipe_text(older, told))
-        tried = self.solve(path, older)
-        if not tried.reason:
-            return older, told, tried
-        write_text(path, before)
-        reason = f"{solution.reason}; {older.version}, which does without, has no wheel either: {tried.reason}"
+        releases: tuple[Release, ...] | None = None
+        reason, version, tried = solution.reason, found, solution
+        for _ in range(_MOST_OLDER):
+            lack = lacking([turn.record for turn in tried.rounds])
+            if lack is None:
+                break
+            releases = self._releases(found) if releases is None else releases
+            chosen = older_without(lack, version, releases=releases, look=self._look)
+            if chosen is None:
+                break
+            older, told = chosen
+            self._tell(f"{version.version} needs {lack.what}; trying {older.version}, which does not ask for it")
+            write_text(path, recipe_text(older, told))
+            version, tried = older, self.solve(path, older)
+            if not tried.reason:
+                return older, told, tried
+            said_then = tried.reason.partition("; what might help")[0]
+            reason += f"; {older.version}, which does not ask for that, has no wheel either: {said_then}"
+        if version is not found:
+            write_text(path, before)
         return found, said, replace(solution, reason=reason)
 
     def _releases(self, found: Found) -> tuple[Release, ...]:
@@ -127,8 +141,8 @@ class Solver:
         known = ask([found.project], index=index_url(self.session.workspace.config, os.environ))[found.project]
         return () if isinstance(known, SourceError) else known
 
-    def _look(self, wanted: str) -> tuple[Found, Survey]:
-        return look(self.session, wanted)
+    def _look(self, wanted: str, word: str | None) -> tuple[Found, Survey, bool]:
+        return read(self.session, wanted, word)
 
     def _build(self, found: Found) -> Record:
         from wheelhouse.cli.build import build_once  # noqa: PLC0415 - start-up time

@@ -22,7 +22,7 @@ _PROBES = re.compile(r"(?:^|[/ ])(?:conftest|_configtest|testfile|CMakeScratch|T
 #: What front ends say after the one that matters has spoken.
 _WRAPPERS = re.compile(
     r"Backend subprocess exited|returned non-zero exit status|subprocess-exited-with-error|metadata-generation-failed"
-    r"|ld returned \d|Configuring incomplete|failed with exit code"
+    r"|ld returned \d|Configuring incomplete|failed with exit code|the build back end failed with status \d"
 )
 _COMPLAINT = re.compile(r"\b(?:[Ee]rror|ERROR|FAILED|[Ff]atal|\w+Error)\b")
 

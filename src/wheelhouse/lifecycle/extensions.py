@@ -37,6 +37,7 @@ _INCLUDE = re.compile(
 _EXTERN = re.compile(r"^cdef extern from\s+[\"']<?(?P<name>[\w./+-]+\.h\w*)>?[\"']", re.MULTILINE)
 _HEADERS = frozenset({".h", ".hh", ".hpp", ".pxd"})
 _C_FILES = _HEADERS | {".c", ".cc", ".cpp", ".cxx"}
+_SCRIPTS = (".py", ".pyx", ".pxi", ".toml", ".cfg", ".cmake", ".rs", ".in")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,12 @@ class Sources:
         for path in sorted(self.paths, key=lambda path: (path.count("/"), path)):
             if path.rpartition("/")[2] in names or Path(path).suffix in names:
                 yield path, (self._root / path).read_bytes()
+
+    def mention(self, word: str) -> bool:
+        """Say whether a file that is compiled, or says how, has a word: a name, a header, a module of pkg-config."""
+        pattern = re.compile(rb"(?<![\w-])" + re.escape(word.encode()) + rb"(?![\w-])")
+        files = self.named("meson.build", "CMakeLists.txt", *_C_FILES, *_SCRIPTS)
+        return any(pattern.search(data) for _, data in files)
 
     def has(self, path: str) -> bool:
         """Say whether a file or, with a slash at its end, a folder of this path is there."""

@@ -1,45 +1,64 @@
-"""A build that lacked what no package here has in; the newest older version of its project that does without out."""
+"""Builds that this machine had too little, or too old a library, for in; the newest older version that may do out."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wheelhouse.errors import SourceError
+from wheelhouse.trial.codes import IMPORT_FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from wheelhouse.lifecycle.sdist import Found
     from wheelhouse.lifecycle.survey import Survey
     from wheelhouse.lifecycle.upstream import Release
     from wheelhouse.record import Record
 
-    #: Fetches `project==version` and reads its source.
-    Look = Callable[[str], tuple[Found, Survey]]
+    #: Fetches `project==version` and reads its source; the last says whether that has a word.
+    Look = Callable[[str, str | None], tuple[Found, Survey, bool]]
 
 #: Versions that are looked at: the last of each series, as 1.2 is one.
 _MOST = 10
+#: What a newer library would mend, and no word tells which versions ask for.
+_TOO_OLD = frozenset({"library-too-old", "rust-too-old"})
+_COMPILED = frozenset({"compile-error", "compiler-too-strict", "undefined-symbol"})
 _NAME = re.compile(r"`([^`]+)`")
+#: How compilers, linkers and loaders name what a header or a library does not have.
+_UNKNOWN = re.compile(
+    r"""'(?:struct\ )?(?P<a>\w+)'\ (?:undeclared|was\ not\ declared|is\ not\ a\ member|has\ not\ been\ declared)
+    |(?:undeclared\ (?:identifier|function)|implicit\ declaration\ of\ function|unknown\ type\ name|no\ member\ named
+       |incomplete\ type|undefined\ type|declaration\ of)\ '(?:(?:struct|enum|union)\ )?(?P<b>\w+)'
+    |undefined\ (?:symbol:\ |reference\ to\ ')(?P<c>\w+)""",
+    re.VERBOSE,
+)
+_QUOTES = str.maketrans("\u2018\u2019`", "'''")
 
 
-def lacking(record: Record | None) -> str | None:
-    """Return the header, library, tool or module of pkg-config that a build ended for want of; None: of nothing."""
-    cause = record.cause if record is not None else None
-    if cause is None or not cause.kind.startswith("missing-"):
-        return None
-    found = _NAME.search(cause.message)
-    return found[1] if found else None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """What kept a version from being built here."""
+
+    what: str
+    """In words."""
+    word: str | None
+    """What the source of a version says that asks for it; None: nothing tells."""
 
 
-def older_without(
-    name: str, found: Found, said: Survey, *, releases: Sequence[Release], look: Look
-) -> tuple[Found, Survey] | None:
-    """Return the newest version before `found` whose source does not ask for `name`, where that of `found` does.
+def lacking(records: Sequence[Record]) -> Lack | None:
+    """Return what builds, in their order, ended for want of: the last that says so counts. None: of nothing."""
+    return next((found for record in reversed(records) for found in _lacks(record)), None)
+
+
+def older_without(lack: Lack, found: Found, *, releases: Sequence[Release], look: Look) -> tuple[Found, Survey] | None:
+    """Return the newest version before `found` that does not ask for what is lacking, where `found` does.
 
     `releases` are the project's, newest first.
     """
-    if name not in said.wants:
+    project = found.project
+    if lack.word is not None and not look(f"{project}=={found.version}", lack.word)[2]:
         return None
     series = {found.version.release[:2]}
     for release in releases:
@@ -52,9 +71,27 @@ def older_without(
         if len(series) > _MOST:
             break
         try:
-            older, told = look(f"{found.project}=={version}")
+            older, told, asks = look(f"{project}=={version}", lack.word)
         except SourceError:
             continue
-        if name not in told.wants:
+        if not asks:
             return older, told
     return None
+
+
+def _lacks(record: Record) -> Iterator[Lack]:
+    cause = record.cause
+    if cause is None:
+        return
+    if cause.kind.startswith("missing-") and (name := _NAME.search(cause.message)):
+        yield Lack(what=name[1], word=name[1])
+    elif cause.kind in _TOO_OLD:
+        yield Lack(what=f"more than this machine has ({cause.message})", word=None)
+    texts = [finding.message for finding in record.findings if finding.code == IMPORT_FAILED]
+    if cause.kind in _COMPILED:
+        texts.append(cause.evidence or "")
+    for text in texts:
+        if unknown := _UNKNOWN.search(text.translate(_QUOTES)):
+            word = str(unknown["a"] or unknown["b"] or unknown["c"])
+            if not re.match("_?Py", word):  # which no other library of this machine would have
+                yield Lack(what=word, word=word)

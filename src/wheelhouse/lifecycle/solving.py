@@ -45,7 +45,9 @@ ROUNDS = 10
 class Round:
     """One build, and what was changed after it."""
 
+    record: Record
     outcome: str
+    """In words."""
     changes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
@@ -107,7 +109,7 @@ def solve(
         wanted = [change for change in _wanted(path, record, dist, registry()) if _left(change, state)]
         outcome = _outcome(record)
         tell(f"round {number}: {outcome}")
-        state.rounds.append(Round(outcome=outcome, changes=tuple(map(str, wanted))))
+        state.rounds.append(Round(record=record, outcome=outcome, changes=tuple(map(str, wanted))))
         if not wanted:
             reason = "" if record.status == "built" else _reason(record, state)
             return Solution(record=record, rounds=tuple(state.rounds), reason=reason)

@@ -43,9 +43,6 @@ class Survey:
     extensions: tuple[Extension, ...]
     packages: tuple[Proposal, ...]
     """System packages that it is likely to need."""
-    wants: frozenset[str]
-    """Headers, libraries, tools and modules of pkg-config that its build files ask for, whether or not a table knows
-    the packages that have them."""
     depends: tuple[str, ...]
     """`Requires-Dist` and `project.dependencies`, as they stand."""
 
@@ -67,9 +64,13 @@ def survey(root: Path, *, epoch: int, lookup: PackageLookup) -> Survey:
         licence=_licence(metadata, pyproject),
         extensions=extensions,
         packages=proposals(pyproject, wishes, lookup),
-        wants=frozenset(wish.missing.name for wish in wishes),
         depends=tuple(metadata.get_all("Requires-Dist") or pyproject.get("project", {}).get("dependencies", ())),
     )
+
+
+def mentions(root: Path, word: str) -> bool:
+    """Say whether a source has a word in what is compiled, or in what says how."""
+    return Sources(root, _pyproject(root)).mention(word)
 
 
 def _pyproject(root: Path) -> dict[str, Any]:
