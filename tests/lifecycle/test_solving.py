@@ -132,7 +132,10 @@ def test_solve__missing_package__is_written_for_all_families_and_installed(tryin
 def test_solve__same_cause_after_its_mending__says_so(trying: Trying) -> None:
     solution = trying.solve(a_record(ACL), a_record(ACL))
 
-    assert solution.reason.startswith("the header `sys/acl.h` is not there; what might help: system-packages.debian")
+    assert solution.reason.startswith(
+        "the header `sys/acl.h` is not there; libacl1-dev is installed and has it not: another version"
+    )
+    assert "what might help: system-packages" not in solution.reason
 
 
 def test_solve__package_that_the_machine_does_not_know__leaves_the_recipe(trying: Trying) -> None:
@@ -165,6 +168,33 @@ def test_solve__requirement_and_variable__are_written(trying: Trying) -> None:
     assert solution.reason == ""
     assert trying.recipe.build.requires == ("Cython",)
     assert trying.recipe.build.environment == {"CMAKE_POLICY_VERSION_MINIMUM": "3.5"}
+
+
+def test_solve__several_requirements_in_a_line__are_all_written(trying: Trying) -> None:
+    asked = Cause(kind="missing-module", message="needs more", mend=("build.requires: cython>=3.0.1, numpy<3,>=2",))
+
+    assert trying.solve(a_record(asked), a_record()).reason == ""
+    assert trying.recipe.build.requires == ("cython>=3.0.1", "numpy<3,>=2")
+
+
+def test_solve__flags__are_added_to_those_that_are_there(trying: Trying) -> None:
+    first, second = (
+        Cause(kind="compiler-too-strict", message=flag, mend=(f'build.environment: CFLAGS = "{flag}"',))
+        for flag in ("-Wno-error=a", "-Wno-error=b")
+    )
+
+    assert trying.solve(a_record(first), a_record(second), a_record()).reason == ""
+    assert trying.recipe.build.environment == {"CFLAGS": "-Wno-error=a -Wno-error=b"}
+    assert trying.solve(a_record(second)).reason.startswith("-Wno-error=b")  # it is there, and did not help
+
+
+def test_solve__test_of_a_module_that_is_not_there__goes_with_its_import(trying: Trying) -> None:
+    text = trying.path.read_text().replace('"demo", ', "")
+    trying.path.write_text(f"{text}command = 'python -c \"import demo._x\"'\n")
+    absent = ("WH402", "`import demo._x` fails: ModuleNotFoundError: No module named 'demo._x'", None)
+
+    assert trying.solve(refused(absent), a_record()).reason == ""
+    assert (trying.recipe.test.imports, trying.recipe.test.command) == ((), None)
 
 
 @pytest.mark.parametrize("line", ["build.requires: cmake>=", "build.extension: false", "version: a newer release", ""])

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: How CPython compiles extension modules where nobody says otherwise (OPT in its Makefile).
-OPTIMIZED = "-DNDEBUG -fwrapv -O3 -Wall"
+#: How CPython compiles extension modules where nobody says otherwise (OPT in its Makefile, without warnings).
+OPTIMIZED = "-DNDEBUG -fwrapv -O3"
 _COMPILERS = ("CFLAGS", "CXXFLAGS")
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: Requirements of requirements that recipes are written of.
 _DEEPEST = 3
 #: Older versions that are built, one after the other.
-_MOST_OLDER = 6
+_MOST_OLDER = 10
 
 
 def look(session: Session, project: str) -> tuple[Found, Survey]:

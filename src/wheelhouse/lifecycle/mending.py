@@ -64,7 +64,7 @@ def changes(record: Record, recipe: Recipe, *, registry: Collection[NormalizedNa
     `registry` has the names of all recipes: a requirement without a wheel may be one of them.
     """
     found = [
-        *_diagnosed(record),
+        *_diagnosed(record, recipe),
         *_libraries(record),
         *_plugins(record),
         *_imports(record, recipe),
@@ -73,7 +73,7 @@ def changes(record: Record, recipe: Recipe, *, registry: Collection[NormalizedNa
     return tuple(change for change in found if is_new(change, recipe))
 
 
-def _diagnosed(record: Record) -> Iterator[Change]:
+def _diagnosed(record: Record, recipe: Recipe) -> Iterator[Change]:
     """Yield what the diagnosis names: system packages of every family, else the first line that can be taken over."""
     if record.cause is None:
         return
@@ -90,7 +90,10 @@ def _diagnosed(record: Record) -> Iterator[Change]:
             yield Change(table="build", key="constraints", add=(value,), why=why)
             return
         if key == "build.environment" and (setting := re.fullmatch(r"(\w+) = \"([^\"]*)\"", value)):
-            yield Change(table="build.environment", key=setting[1], put=setting[2], why=why)
+            name, wanted = setting.groups()
+            there = recipe.build.environment.get(name, "") if name.endswith("FLAGS") else ""
+            if wanted not in there.split():
+                yield Change(table="build.environment", key=name, put=f"{there} {wanted}".strip(), why=why)
             return
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from wheelhouse.lifecycle.machine import Machine
     from wheelhouse.lifecycle.mending import Change
+    from wheelhouse.recipe import Recipe
     from wheelhouse.record import Record
 
     #: Builds the recipe once, even if its inputs are those of the last result.
@@ -111,14 +112,15 @@ def solve(
         tell(f"round {number}: {outcome}")
         state.rounds.append(Round(record=record, outcome=outcome, changes=tuple(map(str, wanted))))
         if not wanted:
-            reason = "" if record.status == "built" else _reason(record, state)
+            reason = "" if record.status == "built" else _reason(record, load_recipe(path), state)
             return Solution(record=record, rounds=tuple(state.rounds), reason=reason)
         for change in wanted:
             tell(f"  {change}")
             state.made.add(str(change))
         _make(path, wanted)
+    failed = record is not None and record.status == "failed"
     last = (
-        _reason(record, state) if record is not None and record.status == "failed" else "its wheel passed, its test not"
+        _reason(record, load_recipe(path), state) if record is not None and failed else "its wheel passed, its test not"
     )
     return Solution(record=record, rounds=tuple(state.rounds), reason=f"{rounds} rounds were not enough: {last}")
 
@@ -189,11 +191,17 @@ def _findings(record: Record) -> list[str]:
     return texts
 
 
-def _reason(record: Record, state: _State) -> str:
+def _reason(record: Record, recipe: Recipe, state: _State) -> str:
     """Return why it ends here: the cause, what might mend it that no program should change, what is absent."""
     parts = [_outcome(record).removeprefix("failed: ")]
     if record.cause is not None:
-        parts += [f"what might help: {line}" for line in record.cause.mend[:3]]
+        there = {f"system-packages.{family}": set(names) for family, names in recipe.system_packages}
+        pairs = [line.partition(": ")[::2] for line in record.cause.mend]
+        taken = [value for key, value in pairs if key in there and set(value.split()) <= there[key]]
+        if taken:
+            parts.append(f"{taken[0]} is installed and has it not: another version of one of them would be needed")
+        left = [f"{key}: {value}" if value else key for key, value in pairs if value not in taken]
+        parts += [f"what might help: {line}" for line in left[:3]]
         if record.cause.evidence:
             parts.append(f"the log says: {record.cause.evidence}")
     if state.absent:
