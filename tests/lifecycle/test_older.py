@@ -62,7 +62,7 @@ def look(wanted: str, word: str | None) -> tuple[Found, Survey, bool]:
     return found(version), said(version), word in WANTS[version].split()
 
 
-FOO = Lack(what="foo", word="foo-2.0")
+FOO = Lack(what="foo", word="foo-2.0", only=True)
 
 
 def test_older_without__the_newest_of_the_first_series_that_does_not_ask() -> None:
@@ -88,6 +88,13 @@ def test_older_without__sources_that_cannot_be_had__nothing() -> None:
         raise SourceError(f"no {wanted}")
 
     assert older_without(FOO, found("3.2.1"), releases=releases(), look=absent) is None
+
+
+@pytest.mark.parametrize(("only", "version"), [(True, None), (False, "3.1.5")])
+def test_older_without__all_ask__the_one_before_where_it_may_do(*, only: bool, version: str | None) -> None:
+    lack = Lack(what="a member", word="size", only=only)
+    chosen = older_without(lack, found("3.2.1"), releases=releases(), look=lambda w, _: (*look(w, None)[:2], True))
+    assert (None if chosen is None else str(chosen[0].version)) == version
 
 
 def test_older_without__nothing_tells_which_ask__the_newest_of_the_series_before() -> None:

@@ -238,10 +238,20 @@ def test_solve__module_that_ends_its_own_import__is_taken_at_its_word(trying: Tr
 
 @pytest.mark.parametrize("words", ['"; rm -rf ~; "', "$(reboot)", "`reboot`", "\\", "'''"])
 def test_solve__words_that_a_shell_would_read__are_not_written(trying: Trying, words: str) -> None:
-    trying.solve(refused(("WH402", f"`import demo._x` fails: RuntimeError: {words}", None)), a_record())
+    said = f"`import demo._x` fails: RuntimeError: only on this board {words}"
+    trying.solve(refused(("WH402", said, None)), a_record())
 
     assert trying.recipe.test.command is not None
+    assert "'only on this board' in" in trying.recipe.test.command
     assert words not in trying.recipe.test.command
+
+
+@pytest.mark.parametrize("said", ["demo.InternalError: libraries do not match", "RuntimeError", "OSError: no"])
+def test_solve__error_that_states_nothing__is_no_refusal(trying: Trying, said: str) -> None:
+    solution = trying.solve(refused(("WH402", f"`import demo._x` fails: {said}", None)))
+
+    assert said in solution.reason
+    assert trying.recipe.test.command is None
 
 
 def test_solve__import_error__is_no_refusal(trying: Trying) -> None:

@@ -45,6 +45,8 @@ class Lack:
     """In words."""
     word: str | None
     """What the source of a version says that asks for it; None: nothing tells."""
+    only: bool = False
+    """Whether no version that says so can be built here: of what is there in another version, some may."""
 
 
 def lacking(records: Sequence[Record]) -> Lack | None:
@@ -55,11 +57,12 @@ def lacking(records: Sequence[Record]) -> Lack | None:
 def older_without(lack: Lack, found: Found, *, releases: Sequence[Release], look: Look) -> tuple[Found, Survey] | None:
     """Return the newest version before `found` that does not ask for what is lacking, where `found` does.
 
-    `releases` are the project's, newest first.
+    Where all ask for what is there in another version, that is the one before. `releases`: newest first.
     """
     project = found.project
     if lack.word is not None and not look(f"{project}=={found.version}", lack.word)[2]:
         return None
+    before: tuple[Found, Survey] | None = None
     series = {found.version.release[:2]}
     for release in releases:
         version = release.version
@@ -76,7 +79,8 @@ def older_without(lack: Lack, found: Found, *, releases: Sequence[Release], look
             continue
         if not asks:
             return older, told
-    return None
+        before = before or (older, told)
+    return None if lack.only else before
 
 
 def _lacks(record: Record) -> Iterator[Lack]:
@@ -84,7 +88,7 @@ def _lacks(record: Record) -> Iterator[Lack]:
     if cause is None:
         return
     if cause.kind.startswith("missing-") and (name := _NAME.search(cause.message)):
-        yield Lack(what=name[1], word=name[1])
+        yield Lack(what=name[1], word=name[1], only=True)
     elif cause.kind in _TOO_OLD:
         yield Lack(what=f"more than this machine has ({cause.message})", word=None)
     texts = [finding.message for finding in record.findings if finding.code == IMPORT_FAILED]
