@@ -143,6 +143,15 @@ def test_lacking__library_too_old__no_word_tells() -> None:
     assert "the machine's `foo` is too old" in found.what
 
 
+def test_lacking__made_for_another_python__any_version_before_may_do() -> None:
+    refusal = "an installer refuses it: Because the current Python version (3.11.7) does not satisfy Python>=3.12"
+    for record in (
+        a_record(Cause(kind="python-not-supported", message="demo 1.2 does not support Python 3.11 (>=3.12)")),
+        refused(("WH401", refusal, None)),
+    ):
+        assert lacking([record]) == Lack(what="another Python", word=None)
+
+
 def test_lacking__symbol_that_the_import_misses() -> None:
     finding = ("WH402", "`import demo._x` fails: ImportError: /x/_x.so: undefined symbol: FOO_NEW", None)
     found = lacking([refused(finding)])

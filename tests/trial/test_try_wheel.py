@@ -354,6 +354,23 @@ def test_try_wheel__extension_that_no_import_loads(tmp_path: Path, setting: Sett
     assert setting.try_it(wheel, command="true").findings == ()
 
 
+@needs_compiler
+def test_try_wheel__extension_of_a_dependency__does_not_stand_for_the_wheels_own(
+    tmp_path: Path, setting: Setting
+) -> None:
+    inner = library(tmp_path / "inside/_inner.so", "int inner(void) { return 1; }").read_bytes()
+    load = "import ctypes, pathlib\nctypes.CDLL(str(pathlib.Path(__file__).with_name('_a.so')))\n"
+    files: dict[str, str | bytes] = {"ham/__init__.py": load, "ham/_a.so": inner}
+    own, index = tmp_path / "own", tmp_path / "index"
+    index.mkdir()
+    SmallWheel(name="ham", tag=TAG, files=files).write(own)
+    files = {"spam/__init__.py": "import ham", "spam/_inner.so": inner}
+    wheel = SmallWheel(tag=TAG, files=files, metadata="Requires-Dist: ham\n").write(tmp_path)
+
+    (finding,) = replace(setting, own_wheels=(own,), index=index.as_uri()).try_it(wheel).findings
+    assert (finding.code, finding.where) == ("WH410", "spam/_inner.so")
+
+
 def test_try_wheel__standard_librarys_own_libraries_are_no_leak(tmp_path: Path, setting: Setting) -> None:
     assert setting.try_it(a_wheel(tmp_path, "import ssl, sqlite3, lzma, bz2, decimal, ctypes")).findings == ()
 

@@ -120,20 +120,22 @@ def _plugins(record: Record) -> Iterator[Change]:
 
 def _imports(record: Record, recipe: Recipe) -> Iterator[Change]:
     tested = recipe.import_names if recipe.test.imports is None else recipe.test.imports
-    absent: dict[str, str] = {}
+    absent: list[str] = []
+    idle: dict[str, str] = {}
     for finding in record.findings:
-        if finding.code == EXTENSION_IDLE and finding.where and (idle := module_of(finding.where)):
-            yield from tests_of(
-                (*tested, *idle), why=f"the imports loaded no extension, and the wheel has {finding.where}"
-            )
+        if finding.code == EXTENSION_IDLE and finding.where:
+            idle |= dict.fromkeys(module_of(finding.where), finding.where)
         elif finding.code == IMPORT_FAILED and (failed := _FAILED.match(finding.message)):
             if failed["error"] not in _NOT_LOADED:
                 yield from _refusal(failed["name"], failed["error"], failed["words"] or "")
             elif (lacking := _ABSENT.search(failed["words"] or "")) and lacking["name"] == failed["name"]:
-                absent[failed["name"]] = finding.message
-    if absent:  # a wheel that is imported from in no way passes, and then says itself what is in it
+                absent.append(failed["name"])
+    left = tuple(name for name in tested if name not in absent)
+    if idle:
+        why = f"the imports loaded no extension, and the wheel has {', '.join(idle.values())}"
+        yield from tests_of((*left, *idle), why=why)
+    elif absent:  # a wheel that is imported from in no way passes, and then says itself what is in it
         why = f"not in the wheel: {', '.join(absent)}"
-        left = tuple(name for name in tested if name not in absent)
         yield Change(table="test", key="imports", put=left, why=why)
         if any(name in (recipe.test.command or "") for name in absent):
             yield Change(table="test", key="command", drop=True, why=why)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wheelhouse.errors import SourceError
-from wheelhouse.trial.codes import IMPORT_FAILED
+from wheelhouse.trial.codes import IMPORT_FAILED, REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from wheelhouse.finding import Finding
     from wheelhouse.lifecycle.sdist import Found
     from wheelhouse.lifecycle.survey import Survey
     from wheelhouse.lifecycle.upstream import Release
@@ -89,6 +90,8 @@ def _lacks(record: Record) -> Iterator[Lack]:
         return
     if cause.kind.startswith("missing-") and (name := _NAME.search(cause.message)):
         yield Lack(what=name[1], word=name[1], only=True)
+    elif cause.kind == "python-not-supported" or any(map(_refuses_python, record.findings)):
+        yield Lack(what="another Python", word=None)
     elif cause.kind in _TOO_OLD:
         yield Lack(what=f"more than this machine has ({cause.message})", word=None)
     texts = [finding.message for finding in record.findings if finding.code == IMPORT_FAILED]
@@ -99,3 +102,7 @@ def _lacks(record: Record) -> Iterator[Lack]:
             word = str(unknown["a"] or unknown["b"] or unknown["c"])
             if not re.match("_?Py", word):  # which no other library of this machine would have
                 yield Lack(what=word, word=word)
+
+
+def _refuses_python(finding: Finding) -> bool:
+    return finding.code == REFUSED and "does not satisfy Python" in finding.message  # uv's words

@@ -7,8 +7,10 @@ are elsewhere: it shows that installers take the wheel.
 from __future__ import annotations
 
 import importlib.resources
+import re
 import shutil
 import time
+import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -130,9 +132,17 @@ def try_wheel(
             site=environment.site,
             command=test.command,
             allowed_libraries=(*system_libraries(target.family), *machine_libraries) if target.is_linux else ("*",),
+            extensions=_extensions(wheel),
         )
         found = tuple(report.findings(outcome, expected))
         return TrialResult(findings=found, executed=True, environment=str(interpreter))
+
+
+def _extensions(wheel: Path) -> tuple[str, ...]:
+    """Return the extension modules of a wheel by their paths in site-packages, sorted."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [re.sub(r"^[^/]+\.data/(?:plat|pure)lib/", "", name) for name in archive.namelist()]
+    return tuple(sorted(name for name in names if name.endswith(".so") and ".libs/" not in name))
 
 
 def _prepare(root: Path, target: BuildIdentifier) -> Environment:

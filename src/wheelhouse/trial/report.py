@@ -48,6 +48,8 @@ class Expectation:
     command: str | None
     allowed_libraries: tuple[str, ...]
     """Names of libraries that may come from the machine."""
+    extensions: tuple[str, ...]
+    """Extension modules of the wheel itself, by their paths in `site`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +150,7 @@ class Report:
                 hint="let auditwheel graft it (repair), link it statically, or name it in repair.exclude",
             )
         if objects and expected.command is None and self._first("imported") is not None:
-            yield from _idle(objects, expected.site)
+            yield from _idle(objects, expected)
 
     def _first(self, kind: str) -> Mapping[str, Any] | None:
         return next((event for event in self.events if event["event"] == kind), None)
@@ -163,18 +165,17 @@ def _event(line: str) -> Mapping[str, Any] | None:
     return event if isinstance(event, dict) and "event" in event else None
 
 
-def _idle(objects: Sequence[SharedObject], site: Path) -> Iterator[Finding]:
+def _idle(objects: Sequence[SharedObject], expected: Expectation) -> Iterator[Finding]:
     """Yield a finding where the wheel has extension modules and none was loaded."""
-    if any(Path(item.path).is_relative_to(site) for item in objects):
-        return
-    extensions = sorted(str(path.relative_to(site)) for path in site.rglob("*.so") if ".libs" not in path.parts[-2])
-    if extensions:
+    loaded = {Path(item.path) for item in objects}
+    if expected.extensions and not any(expected.site / path in loaded for path in expected.extensions):
+        first = expected.extensions[0]
         yield Finding(
             code=EXTENSION_IDLE,
             severity=Severity.WARNING,
-            where=extensions[0],
+            where=first,
             message="the imports loaded no extension module, so the trial says nothing of the compiled code",
-            hint=f'name it in test.imports, e.g. "{_module_name(extensions[0])}", or write a test.command',
+            hint=f'name it in test.imports, e.g. "{_module_name(first)}", or write a test.command',
         )
 
 
