@@ -159,11 +159,15 @@ def test_lacking__symbol_that_the_import_misses() -> None:
     assert found.word == "FOO_NEW"
 
 
-def test_lacking__the_last_build_that_tells_counts() -> None:
-    told = [Cause(kind="missing-header", message=f"the header `{name}` is not there") for name in ("a.h", "b.h")]
-    found = lacking([a_record(cause) for cause in (*told, Cause(kind="timeout", message="took too long"))])
-    assert found is not None
-    assert found.word == "b.h"
+def test_lacking__header_that_came_with_a_package__is_not_lacking_any_more() -> None:
+    header, timeout = Cause(kind="missing-header", message="no header `a.h`"), Cause(kind="timeout", message="too long")
+    assert lacking([a_record(header), a_record(timeout)]) is None
+
+
+def test_lacking__what_a_flag_only_hid__counts_where_the_last_build_tells_nothing() -> None:
+    hidden = Cause(kind="compiler-too-strict", message="x", evidence="implicit declaration of function 'foo_new'")
+    odd = Cause(kind="compile-error", message="x", evidence="e.c:9:4: error: expected ';'")
+    assert lacking([a_record(hidden), a_record(odd)]) == Lack(what="foo_new", word="foo_new")
 
 
 def test_lacking__no_record__nothing() -> None:

@@ -123,13 +123,13 @@ class Solver:
             if chosen is None:
                 break
             older, told = chosen
-            self._tell(f"{version.version} needs {lack.what}; trying {older.version}, which does not ask for it")
+            self._tell(f"{version.version} needs {lack.what}, which is not here; trying {older.version}")
             write_text(path, recipe_text(older, told))
             version, tried = older, self.solve(path, older)
             if not tried.reason:
                 return older, told, tried
             said_then = tried.reason.partition("; what might help")[0]
-            reason += f"; {older.version}, which does not ask for that, has no wheel either: {said_then}"
+            reason += f"; {older.version} has no wheel either: {said_then}"
         if version is not found:
             write_text(path, before)
         return found, said, replace(solution, reason=reason)

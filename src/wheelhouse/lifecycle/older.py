@@ -51,8 +51,12 @@ class Lack:
 
 
 def lacking(records: Sequence[Record]) -> Lack | None:
-    """Return what builds, in their order, ended for want of: the last that says so counts. None: of nothing."""
-    return next((found for record in reversed(records) for found in _lacks(record)), None)
+    """Return what builds, each after a change, ended for want of; None: of nothing that an older version does without.
+
+    A package that was missing before the last is there since; what a compiler did not know, a flag only hides.
+    """
+    last = next((lack for record in records[-1:] for lack in _lacks(record)), None)
+    return last or next((lack for record in reversed(records) for lack in _lacks(record) if not lack.only), None)
 
 
 def older_without(lack: Lack, found: Found, *, releases: Sequence[Release], look: Look) -> tuple[Found, Survey] | None:
