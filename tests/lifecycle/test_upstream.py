@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from servers import Answer, serve
 from tiny import Tiny, write_registry
 from wheelhouse.cli import run
+from wheelhouse.config import Config, index_url
+from wheelhouse.source.location import project_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +46,13 @@ class Shop:
         page = {"meta": {"api-version": "1.0"}, "name": name, "files": self.files[name]}
         answer = Answer(body=json.dumps(page).encode(), headers={"Content-Type": JSON})
         self.routes[f"/simple/{name}/"] = [answer]
+
+    def borrow(self, name: str) -> None:
+        """Offer the newest wheel that the configured index has of a project."""
+        page = project_page(canonicalize_name(name), index=index_url(Config(), os.environ))
+        wheels = [file for file in page.packages if file.package_type == "wheel" and not file.is_yanked]
+        newest = max(wheels, key=lambda file: Version(file.version or "0"))
+        self.offer(name, newest.filename, newest.digests["sha256"], url=newest.url)
 
     def registry(self, *projects: Tiny) -> Path:
         """Write recipes of what is published, with sources from the index."""
@@ -156,6 +168,31 @@ def test_new__solve__builds_and_mends(shop: Shop, capsys: pytest.CaptureFixture[
     assert [change.partition(" (")[0] for change in first["changes"]] == ["build.requires: Cython"]
     assert (second["outcome"], second["changes"]) == (f"{account['wheel']} passed all checks", [])
     assert (root / "dist" / account["wheel"]).is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.parametrize(("older", "status", "version"), [("", 0, "1.5"), ("#error odd", 3, "3.0")])
+def test_new__solve__library_too_old__an_older_version_that_does_without(
+    shop: Shop, capsys: pytest.CaptureFixture[str], older: str, status: int, version: str
+) -> None:
+    root = shop.registry()
+    (root / "wheelhouse.toml").write_text(f'[index]\nurl = "{shop.url}"\n[build]\ntoolchain = "system"\n')
+    shop.borrow("setuptools")
+    asks = "static int limit = FOO_LIMIT;"
+    for number, before in (("1.5", older), ("2.0", asks), ("3.0", asks)):
+        shop.publish(Tiny(name="spam", version=number, before=before))
+
+    assert call(root, "recipe", "new", "spam", "--solve", "--json") == status
+
+    said = capsys.readouterr()
+    assert "3.0 needs FOO_LIMIT, which is not here; trying 1.5" in said.err
+    account = json.loads(said.out)
+    assert account["version"] == version
+    assert f'version = "{version}"' in (root / "recipes" / "spam" / "recipe.toml").read_text()
+    if status:
+        assert "'FOO_LIMIT' undeclared" in account["reason"]
+        assert "1.5 has no wheel either" in account["reason"]
 
 
 def test_bump__newest_release_that_upstream_stands_by(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
