@@ -187,13 +187,15 @@ class Compilers:
     def _system_environment(
         self, compiler: SystemCompiler, programs: Path, prefixes: Prefixes, *, strip: bool
     ) -> dict[str, str]:
-        cc = _write_program(programs / "cc", compiler.cc, prefixes.flags())
-        cxx = _write_program(programs / "c++", compiler.cxx or compiler.cc, prefixes.flags())
+        path = self._environment.get("PATH", os.defpath)
+        for name, program in (("cc", compiler.cc), ("c++", compiler.cxx or compiler.cc)):
+            _write_program(programs / name, program, prefixes.flags(), path=path)
         environment = {
-            "CC": cc,
-            "CXX": cxx,
-            "LDSHARED": f"{cc} -shared",
-            "LDCXXSHARED": f"{cxx} -shared",
+            # By their names, since PATH has them first: builds like numpy's write into the wheel what compiled it.
+            "CC": "cc",
+            "CXX": "c++",
+            "LDSHARED": "cc -shared",
+            "LDCXXSHARED": "c++ -shared",
             "LDFLAGS": "-Wl,--build-id=none" + (" -Wl,-s" if strip else ""),
         }
         # A Python from elsewhere (uv's) names the archiver of the machine that it was built on.
@@ -218,15 +220,20 @@ def is_native(target: BuildIdentifier, python: Interpreter) -> bool:
     return python.arch == target.arch and (python.libc == "musl") == (target.family == "musllinux")
 
 
-def _write_program(path: Path, compiler: Path, flags: Sequence[str]) -> str:
-    """Write a program that is the compiler with these flags behind all others, and return its path.
+def _write_program(file: Path, compiler: Path, flags: Sequence[str], *, path: str) -> None:
+    """Write a program that is the compiler with these flags behind all others, and with the machine's own PATH.
 
     In CFLAGS they would take the place of the optimisation that setuptools and autoconf ask for where it is not set.
+    A compiler that is ccache looks in PATH for the one that it stands for, and must not find this program.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f'#!/bin/sh\nexec {shlex.quote(os.fspath(compiler))} "$@" {shlex.join(flags)}\n', "utf-8")
-    path.chmod(0o755)
-    return os.fspath(path)
+    lines = [
+        "#!/bin/sh",
+        f"export PATH={shlex.quote(path)}",
+        f'exec {shlex.quote(os.fspath(compiler))} "$@" {shlex.join(flags)}',
+    ]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join([*lines, ""]), "utf-8")
+    file.chmod(0o755)
 
 
 def _which(names: Sequence[str], path: str) -> Path | None:
