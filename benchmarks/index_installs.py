@@ -1,14 +1,15 @@
 """Install twenty packages of the configured index directly, through a cold mirror and through a warm one.
 
-Run with `python benchmarks/index_installs.py`. Through a warm mirror it must take no longer than directly, through a
-cold one at most 1.15 times as long. The clients are uv and pip, with no cache and no configuration but the index: uv
-installs, pip downloads. A cold mirror has nothing of an index on its disk and in its memory, and came up three seconds
-before; a warm one has served the same client once. Rounds are taken in turn, and medians are compared; how near the
-index is decides what a mirror can win, so the table says how long one page of it takes.
+Run with `python benchmarks/index_installs.py [uv] [pip]`. Through a warm mirror it must take no longer than directly,
+through a cold one at most 1.15 times as long. The clients are uv and pip, with no cache and no configuration but the
+index: uv installs, pip downloads. A cold mirror has nothing of an index on its disk and in memory, and came up three
+seconds before; a warm one has served the same client once. Rounds are taken in turn, and medians are compared; how near
+the index is decides what a mirror can win, so the table says how long one page of it takes.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import subprocess
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROUNDS = 3
+CLIENTS = ["uv", "pip"]
 #: Seconds in which a server gets ready for what it may be asked.
 SETTLED = 3.0
 #: All have wheels; half of the bytes are in compiled ones.
@@ -137,7 +139,9 @@ def main() -> None:
     """Measure, and print a table."""
     console = Console()
     index = index_url(Config(), os.environ).rstrip("/") + "/"
-    wanted = sys.argv[1:] or ["uv", "pip"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("client", nargs="*", choices=CLIENTS, default=CLIENTS)
+    wanted = parser.parse_args().client
     table = Table("client", "way", "wall s", "least", "most", "ratio", "client CPU s", "mirror CPU s", "mirror MB")
     load, page = os.getloadavg()[0], statistics.median(page_time(index) for _ in range(5))
     for name in wanted:
