@@ -161,6 +161,24 @@ def test_diagnose__first_fatal_line_wins_over_its_consequences() -> None:
     assert cause_of(log).evidence == LDAP
 
 
+@pytest.mark.parametrize(
+    ("end", "kind"),
+    [
+        ("curl: (6) Could not resolve host: files.invalid", "no-network"),
+        ("../numpy/meson.build:120:6: ERROR: Problem encountered: No BLAS library detected!", "configuration"),
+    ],
+)
+def test_diagnose__what_was_looked_for_before__is_named_with_its_package(end: str, kind: str) -> None:
+    before = "No package 'libnothere' found\nRun-time dependency openblas found: NO (tried pkg-config)\n"
+    later = "\nNo package 'cairo' found\n"
+
+    cause = cause_of(before + end + later)
+
+    assert (cause.kind, cause.evidence) == (kind, end)
+    assert "it did not find `openblas` here" in cause.message
+    assert cause.mend[0] == "system-packages.debian: libopenblas-dev"
+
+
 def test_diagnose__attempt_that_fails_is_not_the_cause() -> None:
     probes = (
         "Package libfoo was not found in the pkg-config search path.\n"

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["PackageLookup", "diagnose", "machine_lookup", "read_log"]
 
 _EVIDENCE_BOUND = 400
-#: Of what was looked for in vain before a download, so much is asked the platform's index, which takes its time.
+#: Causes that come of something that was not found before, and do not name it.
+_AFTER_A_SEARCH = frozenset({"no-network", "configuration"})
+#: Of what was looked for in vain before them, so much is asked the platform's index, which takes its time.
 _MOST_SOUGHT = 5
 
 #: Import name -> distribution, where a normalised import name is not it.
@@ -82,7 +84,7 @@ def diagnose(log: str, *, job: Job | None, error: WheelhouseError | None, lookup
     elif clue.rule.missing is None:
         mend = _in_order(mend, _family(log, job, lookup))
     message = fill(clue.rule.message, values).replace("  ", " ")
-    if clue.rule.kind == "no-network" and (sought := _sought(log, clue, job=job, lookup=lookup)):
+    if clue.rule.kind in _AFTER_A_SEARCH and (sought := _sought(log, clue, job=job, lookup=lookup)):
         name, packages = sought
         message += f"; it did not find `{name}` here"
         mend = [*packages, *mend]
@@ -207,7 +209,7 @@ def _packages(missing: Missing, *, log: str, job: Job | None, lookup: PackageLoo
 
 
 def _sought(log: str, clue: Clue, *, job: Job | None, lookup: PackageLookup) -> tuple[str, list[str]] | None:
-    """Return what a build looked for on the machine before it went to download it, and the packages that have it."""
+    """Return what a build had looked for in vain on the machine, the last first, and the packages that have it."""
     for missing in islice(looked_for(log, clue), _MOST_SOUGHT):
         if missing.kind != "tool" and (packages := _packages(missing, log=log, job=job, lookup=lookup)):
             return missing.name, packages
