@@ -220,10 +220,10 @@ def _require_installed(build: Build, wanted: Iterable[str]) -> None:
 
 
 def _with_recipe(base: dict[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """Let the recipe's variables win; flags are added to ours, and `$NAME` is what the variable was."""
+    """Let the recipe's variables win; its flags for the linker and its PATH are added to ours."""
     merged = dict(base)
     for name, value in given.items():
-        if name in {"CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS"} and name in base:
+        if name == "LDFLAGS" and name in base:
             merged[name] = f"{base[name]} {value}"
         elif name == "PATH":
             merged[name] = f"{base['PATH']}{os.pathsep}{value}"

@@ -36,8 +36,13 @@ class Line:
 
     @property
     def plain(self) -> str:
-        """The text with every kind of quotation mark made `'`, as the rules want it."""
-        return self.text.translate(_QUOTES)
+        """The text as the rules want it."""
+        return plain(self.text)
+
+
+def plain(text: str) -> str:
+    """Return a text with every kind of quotation mark made `'`."""
+    return text.translate(_QUOTES)
 
 
 def read_log(path: Path) -> str:

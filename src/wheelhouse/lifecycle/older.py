@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wheelhouse.diagnose.logtext import plain
 from wheelhouse.errors import SourceError
 from wheelhouse.trial.codes import IMPORT_FAILED, REFUSED
 
@@ -35,7 +36,6 @@ _UNKNOWN = re.compile(
     |undefined\ (?:symbol:\ |reference\ to\ ')(?P<c>\w+)""",
     re.VERBOSE,
 )
-_QUOTES = str.maketrans("\u2018\u2019`", "'''")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ def _lacks(record: Record) -> Iterator[Lack]:
     if cause.kind in _COMPILED:
         texts.append(cause.evidence or "")
     for text in texts:
-        if unknown := _UNKNOWN.search(text.translate(_QUOTES)):
+        if unknown := _UNKNOWN.search(plain(text)):
             word = str(unknown["a"] or unknown["b"] or unknown["c"])
             if not re.match("_?Py", word):  # which no other library of this machine would have
                 yield Lack(what=word, word=word)

@@ -47,9 +47,12 @@ class Round:
     """One build, and what was changed after it."""
 
     record: Record
-    outcome: str
-    """In words."""
     changes: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, in words."""
+        return _outcome(self.record)
 
     def to_json(self) -> dict[str, object]:
         """Return what `--json` prints."""
@@ -60,11 +63,14 @@ class Round:
 class Solution:
     """How it ended."""
 
-    record: Record | None
-    """Of the last build; None: there was none."""
     rounds: tuple[Round, ...]
     reason: str
     """Why there is no checked wheel, in words; empty: there is one."""
+
+    @property
+    def record(self) -> Record | None:
+        """Of the last build; None: there was none."""
+        return self.rounds[-1].record if self.rounds else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,18 +108,17 @@ def solve(
             _prepare(path, machine, state, tell)
         except MachineError as error:
             reason = f"{error}{'; ' + error.hint if error.hint else ''}"
-            return Solution(record=record, rounds=tuple(state.rounds), reason=reason)
+            return Solution(rounds=tuple(state.rounds), reason=reason)
         tell(f"round {number}: building")
         record = build()
         if supply is not None:
             _have_supplied(record, supply, registry, state)
         wanted = [change for change in _wanted(path, record, dist, registry()) if _left(change, state)]
-        outcome = _outcome(record)
-        tell(f"round {number}: {outcome}")
-        state.rounds.append(Round(record=record, outcome=outcome, changes=tuple(map(str, wanted))))
+        state.rounds.append(Round(record=record, changes=tuple(map(str, wanted))))
+        tell(f"round {number}: {state.rounds[-1].outcome}")
         if not wanted:
             reason = "" if record.status == "built" else _reason(record, load_recipe(path), state)
-            return Solution(record=record, rounds=tuple(state.rounds), reason=reason)
+            return Solution(rounds=tuple(state.rounds), reason=reason)
         for change in wanted:
             tell(f"  {change}")
             state.made.add(str(change))
@@ -122,7 +127,7 @@ def solve(
     last = (
         _reason(record, load_recipe(path), state) if record is not None and failed else "its wheel passed, its test not"
     )
-    return Solution(record=record, rounds=tuple(state.rounds), reason=f"{rounds} rounds were not enough: {last}")
+    return Solution(rounds=tuple(state.rounds), reason=f"{rounds} rounds were not enough: {last}")
 
 
 def _prepare(path: Path, machine: Machine, state: _State, tell: Tell) -> None:
